@@ -1,0 +1,94 @@
+# graphnn's commands. Needed: GNU make and Python >= 3.11. `demo` and `test` set up .venv by themselves, once.
+#
+#   make test PYTHON=python3.12     another Python (after `make clean`)
+#   make test JOBS=8                more test processes
+
+VENV := .venv
+BIN := $(VENV)/bin
+JOBS ?= 2
+PYTHON ?=
+CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test lint slow bench clean FORCE
+
+help: ## this list
+	@echo "make TARGET, where TARGET is one of"
+	@sed -n 's/^\([a-z][a-z]*\):[^#]*## \(.*\)/  \1	\2/p' Makefile
+
+demo: $(VENV)/.core ## train a network on handwritten digits, print its summary and trace, draw it into out/
+	@$(BIN)/graphnn demo
+
+test: lint ## everything that must be green: lint, then all tests and doctests
+	$(BIN)/pytest -n $(JOBS)
+
+lint: $(VENV)/.dev ## style, format, types and the floors of the architecture
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+slow: $(VENV)/.dev ## the tests marked slow, which `test` leaves out
+	$(BIN)/pytest -n $(JOBS) -m slow
+
+bench: $(VENV)/.dev ## every script in benchmarks/, one after the other
+	@for script in benchmarks/*.py; do \
+	    [ -e "$$script" ] || { echo "There is no script in benchmarks/."; exit 1; }; \
+	    echo "== $$script"; $(BIN)/python "$$script" || exit 1; \
+	done
+
+clean: ## remove .venv, out/ and all caches
+	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The virtual environment. It is made anew when its folder was moved or its Python is gone; graphnn is installed into
+# it (editable) again when pyproject.toml has changed.
+
+STALE := $(shell [ -x $(BIN)/python ] && [ "$$(cat $(VENV)/.made 2>/dev/null)" = "$$(pwd -P)" ] || echo FORCE)
+
+$(VENV)/.made: $(STALE)
+	@python=; \
+	for candidate in $(if $(PYTHON),"$(PYTHON)",$(CANDIDATES)); do \
+	    if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	        python=$$candidate; break; \
+	    fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	    echo "graphnn needs Python 3.11 or newer. Tried without success: $(or $(PYTHON),$(CANDIDATES))."; \
+	    echo "Install one, or name it: make $(or $(MAKECMDGOALS),test) PYTHON=/path/to/python3"; \
+	    exit 1; \
+	fi >&2; \
+	if ! "$$python" -c 'import venv, ensurepip' 2>/dev/null; then \
+	    echo "$$python cannot make virtual environments: its modules venv and ensurepip are missing."; \
+	    echo "On Debian and Ubuntu: apt install python3-venv"; \
+	    echo "Or name another Python: make $(or $(MAKECMDGOALS),test) PYTHON=/path/to/python3"; \
+	    exit 1; \
+	fi >&2; \
+	echo "Making $(VENV) with $$("$$python" -c 'import sys; print("Python", sys.version.split()[0], "at", sys.executable)')"; \
+	rm -rf $(VENV); \
+	"$$python" -m venv $(VENV) || { echo "Making $(VENV) failed; the reason stands above." >&2; exit 1; }; \
+	pwd -P > $@
+
+$(VENV)/.core: pyproject.toml $(VENV)/.made
+	$(call install,graphnn,.)
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.made
+	$(call install,graphnn and its test tools,.[dev])
+	@touch $@ $(VENV)/.core
+
+# $(call install,WHAT,REQUIREMENT)
+define install
+	@echo "Installing $(1) into $(VENV); the first time takes a minute or two ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '$(2)' || { \
+	    echo; \
+	    echo "The installation failed; what pip says about it stands above. Usual reasons:"; \
+	    echo "  - no network, or a proxy that pip does not know (set HTTPS_PROXY)"; \
+	    echo "  - less than 1 GB of free disk space"; \
+	    echo "  - a Python too new or a machine too rare for a package to have a ready-made wheel:"; \
+	    echo "    make clean, then make $(or $(MAKECMDGOALS),test) PYTHON=/path/to/another/python3"; \
+	    echo "Then run make again."; \
+	    exit 1; \
+	} >&2
+endef

@@ -1,0 +1,243 @@
+"""graphnn: neural networks as explicit graphs.
+
+Operations build a graph of nodes. From that one graph come the values, the derivatives (graphs again), the picture, the
+algebra, the step-by-step trace and a compiled training step.
+
+>>> import graphnn as gn
+>>> x = gn.placeholder("x", ("batch", 2))
+>>> w = gn.parameter("w", [[1.0], [2.0]])
+>>> loss = gn.mean(gn.square(x @ w))
+>>> step = gn.function([x], loss, updates={w: w - 0.1 * gn.grad(loss, w)})
+>>> float(step([[1.0, 1.0]]))
+"""
+
+import importlib as _importlib
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
+from graphnn.compile.function import Function, evaluate, function
+from graphnn.compile.trace import Trace, trace
+from graphnn.errors import (
+    DataError,
+    DifferentiationError,
+    DTypeError,
+    ExecutionError,
+    GraphError,
+    GraphnnError,
+    IndexRangeError,
+    LoweringError,
+    NodeUseError,
+    RenderError,
+    RewriteError,
+    ShapeError,
+    UnknownNameError,
+)
+from graphnn.errors import nearest as _nearest
+from graphnn.functions.activations import (
+    elu,
+    gelu,
+    leaky_relu,
+    log_softmax,
+    relu,
+    selu,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+)
+from graphnn.functions.creation import (
+    arange,
+    dim_size,
+    eye,
+    full,
+    full_like,
+    linspace,
+    one_hot,
+    ones,
+    ones_like,
+    zeros,
+    zeros_like,
+)
+from graphnn.functions.einsum import einsum
+from graphnn.functions.manipulation import flatten, flip, moveaxis, pad, repeat, tile
+from graphnn.functions.sampling import bernoulli, dropout, stream, uniform
+from graphnn.functions.statistics import logsumexp, mean, std, var, vector_norm
+from graphnn.ir.dims import Dim
+from graphnn.ir.dtype import (
+    DType,
+    bfloat16,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
+from graphnn.ir.dtype import bool_ as bool
+from graphnn.ir.graph import Graph
+from graphnn.ir.leaves import Variable, constant, parameter, placeholder, state
+from graphnn.ir.node import Node
+from graphnn.ir.op import Elementwise, General, Linear, Masked, Op
+from graphnn.ir.source import scope
+from graphnn.ir.spec import Spec
+from graphnn.ops.arithmetic import (
+    abs,
+    add,
+    ceil,
+    clip,
+    copysign,
+    divide,
+    floor,
+    floor_divide,
+    hypot,
+    maximum,
+    minimum,
+    multiply,
+    negative,
+    nextafter,
+    positive,
+    reciprocal,
+    remainder,
+    round,
+    sign,
+    square,
+    subtract,
+    trunc,
+)
+from graphnn.ops.bitwise import (
+    astype,
+    bitwise_and,
+    bitwise_invert,
+    bitwise_left_shift,
+    bitwise_or,
+    bitwise_right_shift,
+    bitwise_xor,
+    stop_gradient,
+)
+from graphnn.ops.comparison import (
+    equal,
+    greater,
+    greater_equal,
+    isfinite,
+    isinf,
+    isnan,
+    less,
+    less_equal,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    not_equal,
+    signbit,
+    where,
+)
+from graphnn.ops.composite import composite
+from graphnn.ops.contraction import matmul, tensordot, vecdot
+from graphnn.ops.exponential import erf, exp, exp2, expm1, log, log1p, log2, log10, logaddexp, pow, sqrt
+from graphnn.ops.indexing import take, take_along_axis
+from graphnn.ops.movement import (
+    broadcast_to,
+    concat,
+    expand_dims,
+    matrix_transpose,
+    permute_dims,
+    reshape,
+    squeeze,
+    stack,
+)
+from graphnn.ops.random import advance, random_bits
+from graphnn.ops.reduction import all, any, argmax, argmin, max, min, prod, sum
+from graphnn.ops.trigonometric import acos, acosh, asin, asinh, atan, atan2, atanh, cos, cosh, sin, sinh, tan, tanh
+from graphnn.transform.derived import hessian, hvp, jacobian
+from graphnn.transform.forward import jvp
+from graphnn.transform.reverse import grad, vjp
+
+if _TYPE_CHECKING:
+    from graphnn import data, losses, metrics, nn, optim, testing
+    from graphnn.train.trainer import History, Trainer
+    from graphnn.view.chart import chart
+    from graphnn.view.latex import latex
+    from graphnn.view.render import render
+    from graphnn.view.summary import summary
+    from graphnn.view.text import text
+
+__version__ = "0.1.0"
+
+# NumPy's names, for those who know them.
+transpose = permute_dims
+concatenate = concat
+absolute = abs
+power = pow
+arcsin, arccos, arctan, arctan2 = asin, acos, atan, atan2
+arcsinh, arccosh, arctanh = asinh, acosh, atanh
+
+# Loaded when first used, so that importing graphnn costs little more than importing NumPy.
+_LAZY = {
+    "Trainer": "graphnn.train.trainer",
+    "History": "graphnn.train.history",
+    "chart": "graphnn.view.chart",
+    "latex": "graphnn.view.latex",
+    "render": "graphnn.view.render",
+    "summary": "graphnn.view.summary",
+    "text": "graphnn.view.text",
+}
+_MODULES = ("data", "losses", "metrics", "nn", "optim", "testing")
+
+# What other libraries call it, and what to write here.
+_ELSEWHERE = {
+    "array": "gn.constant(array), or pass arrays straight into expressions",
+    "asarray": "gn.constant(array), or pass arrays straight into expressions",
+    "tensor": "gn.constant(array) for fixed values, gn.placeholder(name, shape) for inputs",
+    "Tensor": "gn.constant(array) for fixed values, gn.placeholder(name, shape) for inputs",
+    "Variable": "gn.parameter(name, array)",
+    "shared": "gn.parameter(name, array)",
+    "Input": "gn.placeholder(name, shape)",
+    "Session": "f = gn.function([x], y), then f(array)",
+    "jit": "f = gn.function([x], y): a graph is compiled, not a Python function",
+    "no_grad": "nothing: derivatives exist only where gn.grad asks for them",
+    "GradientTape": "gn.grad(loss, [w, b])",
+    "gradients": "gn.grad(loss, [w, b])",
+    "value_and_grad": "gn.function([x], [loss, gn.grad(loss, w)])",
+    "backward": "gn.grad(loss, [w, b])",
+    "cat": "gn.concat([a, b], axis=0)",
+    "mm": "a @ b",
+    "dot": "a @ b, or gn.vecdot(a, b)",
+    "Sequential": "gn.nn.Sequential(...)",
+    "Linear": "gn.nn.Linear(...)",
+    "Dense": "gn.nn.Linear(...)",
+    "softmax_cross_entropy": "gn.losses.cross_entropy(logits, labels)",
+    "manual_seed": "a seed where one is needed: nn layers, gn.Trainer(seed=...) and gn.stream(seed)",
+    "float": "gn.float32 or gn.float64",
+    "int": "gn.int64",
+    "double": "gn.float64",
+    "norm": "gn.vector_norm(x)",
+    "size": "node.shape, or gn.dim_size(x, axis) inside the graph",
+    "gather": "gn.take(x, indices, axis=...), gn.take_along_axis or x[indices]",
+    "scatter": "x.at[indices].set(values) or .add(values)",
+    "unsqueeze": "gn.expand_dims(x, axis=...)",
+    "eval": "gn.evaluate(node, {x: array})",
+}
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _LAZY:
+        value = getattr(_importlib.import_module(_LAZY[name]), name)
+    elif name in _MODULES:
+        value = _importlib.import_module(f"graphnn.{name}")
+    elif name.startswith("__"):
+        raise AttributeError(name)
+    else:
+        advice = _ELSEWHERE.get(name)
+        hint = f"Here it is written {advice}." if advice else _nearest(name, __dir__())
+        raise UnknownNameError(f"graphnn has no {name!r}", hint)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*(n for n in globals() if not n.startswith("_")), *_LAZY, *_MODULES, "__version__"})

@@ -1,0 +1,1 @@
+"""Floor 5: a graph in, something that runs out."""

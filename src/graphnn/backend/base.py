@@ -1,0 +1,57 @@
+"""What a backend is, and the errors that all of them raise while a graph runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from graphnn.errors import ExecutionError, IndexRangeError
+from graphnn.ir.arrays import Array
+from graphnn.ir.node import Node, operand_rows
+from graphnn.ir.op import Op
+
+
+class Executable(Protocol):
+    """A compiled graph: takes the arrays of its arguments, gives arrays that share memory with nothing else."""
+
+    def __call__(self, arguments: Sequence[Array]) -> list[Array]: ...
+
+
+class Backend(Protocol):
+    """A way to run graphs."""
+
+    name: str
+
+    def keeps(self, op: Op) -> bool:
+        """Whether it runs this composite by name; all others are expanded first."""
+        ...
+
+    def compile(self, outputs: Sequence[Node], arguments: Sequence[Node], debug: str | None) -> Executable:
+        """Plan a graph of concrete sizes once, so that a call only executes."""
+        ...
+
+
+def where_it_comes_from(node: Node) -> str:
+    """The pass and the user's line of a node, for messages."""
+    if node.origin is not None:
+        role, served = node.origin
+        place = f", made at {served.source}" if served.source else ""
+        return f"in the {role} pass of {served.label}{place}"
+    return str(node.source) if node.source else ""
+
+
+def failure(node: Node, operands: Sequence[Any], error: Exception) -> Exception:
+    """The error to raise when the kernel of a node fails: it names the node, the user's line and what came in."""
+    rows = [
+        row._replace(spec=f"{np.asarray(value).dtype.name}{list(np.shape(value))}")
+        for row, value in zip(operand_rows(node.inputs), operands, strict=False)
+    ]
+    kind = IndexRangeError if isinstance(error, IndexError) else ExecutionError
+    if isinstance(error, MemoryError):
+        size = node.spec.size
+        needed = f", which takes {size * node.dtype.bits // 8:,} bytes" if isinstance(size, int) else ""
+        hint = f"There is no memory for {node.spec}{needed}."
+        return ExecutionError(f"{node.op.name}: out of memory", hint, operands=rows, at=where_it_comes_from(node))
+    return kind(f"{node.op.name}: {error}", operands=rows, at=where_it_comes_from(node))

@@ -1,0 +1,47 @@
+"""Kernels of gather and scatter. NumPy checks every index; one out of range is an IndexError, never a clamp."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from graphnn.backend.numpy.lower import Kernel, in_float32, lower
+from graphnn.ir.node import Node
+from graphnn.ops.indexing import Gather, ScatterAdd, ScatterSet
+
+
+def _front(axes: tuple[int, ...], ndim: int) -> tuple[int, ...]:
+    return (*axes, *(i for i in range(ndim) if i not in axes))
+
+
+@lower.register
+def _(op: Gather, node: Node) -> Kernel:
+    order = _front(op.axes, node.inputs[0].ndim)
+    if order == tuple(range(len(order))):
+        return lambda x, *indices: x[indices]
+    return lambda x, *indices: x.transpose(order)[indices]
+
+
+@lower.register
+def _(op: ScatterAdd, node: Node) -> Kernel:
+    order, shape, dtype = _front(op.axes, len(op.shape)), op.shape, node.dtype.numpy
+
+    def kernel(values: Any, *indices: Any) -> Any:
+        out = np.zeros(shape, np.asarray(values).dtype)
+        np.add.at(out.transpose(order), indices, values)
+        return out.astype(dtype, copy=False)
+
+    return in_float32(kernel, node)
+
+
+@lower.register
+def _(op: ScatterSet, node: Node) -> Kernel:
+    order, dtype = _front(op.axes, node.ndim), node.dtype.numpy
+
+    def kernel(x: Any, values: Any, *indices: Any) -> Any:
+        out = np.array(x, dtype=dtype, order="C")
+        out.transpose(order)[indices] = values
+        return out
+
+    return kernel

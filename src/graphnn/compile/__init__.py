@@ -1,0 +1,1 @@
+"""Floor 6: functions that users call."""

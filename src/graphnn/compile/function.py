@@ -1,0 +1,266 @@
+"""`function`: from nodes to something to call. And `evaluate`, for a value in passing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from graphnn.backend.base import Backend, Executable
+from graphnn.backend.numpy import NumpyBackend
+from graphnn.compile.signature import Argument, Signature, bind_sizes, check_bound
+from graphnn.errors import DTypeError, GraphError, LoweringError, ShapeError, listing, nearest
+from graphnn.ir import rebuild, tree
+from graphnn.ir.arrays import Array
+from graphnn.ir.graph import Graph
+from graphnn.ir.leaves import Placeholder, Variable
+from graphnn.ir.node import Node, build, operand_rows
+from graphnn.ir.source import user_source
+from graphnn.ir.verify import check_names
+from graphnn.ops.operands import as_node
+from graphnn.ops.random import Advance
+from graphnn.rewrite.pipeline import optimize
+
+BACKENDS: dict[str, Backend] = {"numpy": NumpyBackend()}
+
+
+class Function:
+    """A compiled graph: call it with arrays, get arrays. Made by `function`.
+
+    Attributes
+    ----------
+    graph : the graph of outputs and updates
+    updates : the variables that a call changes, with their new values as nodes
+    backend : the name of the backend
+    """
+
+    def __init__(
+        self, inputs: Any, outputs: Any, updates: Mapping[Any, Any] | None, backend: str, debug: str | None, unused: str
+    ) -> None:
+        self._signature = Signature(inputs)
+        self._tree = outputs
+        ends = [_output(path, leaf) for path, leaf in tree.leaves(outputs)]
+        self._single = isinstance(outputs, Node)
+        self.updates: dict[Variable, Node] = _explicit(updates)
+        _add_advances(self.updates, Graph([*ends, *self.updates.values()]))
+        self.graph = Graph(ends, self.updates.items())
+        self.backend = backend
+        self._backend = _backend(backend)
+        if debug not in (None, "nan"):
+            raise GraphError(f"debug is None or 'nan', not {debug!r}")
+        self._debug = debug
+        check_names(self.graph)
+        self._check_inputs(unused)
+        check_bound(self._signature.arguments, self.graph.nodes)
+        self._variables = (*self.graph.parameters, *self.graph.states)
+        self._named = any(argument.named for argument in self._signature.arguments)
+        self._plans: dict[tuple[tuple[int, ...], ...], Executable] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        arrays = self._signature.arrays(args, kwargs)
+        key = tuple([array.shape for array in arrays]) if self._named else ()
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._compile(key, arrays)
+        results = plan([*arrays, *[variable.cell.array for variable in self._variables]])
+        count = len(self.graph.outputs)
+        for variable, value in zip(self.updates, results[count:], strict=True):
+            variable.cell.array = value
+        return results[0] if self._single else tree.rebuild(self._tree, iter(results[:count]))
+
+    def _compile(self, key: tuple[tuple[int, ...], ...], arrays: list[Array]) -> Executable:
+        arguments = self._signature.arguments
+        sizes = bind_sizes(arguments, arrays)
+        with self._lock:
+            if key in self._plans:
+                return self._plans[key]
+            outputs = [*self.graph.outputs, *self.updates.values()]
+            inputs: list[Node] = [*(a.node for a in arguments), *self._variables]
+            if sizes:
+                bound: dict[Node, Node] = {}
+                outputs = rebuild.bind_sizes(outputs, sizes, bound)
+                inputs = [bound.get(node, node) for node in inputs]
+            outputs = optimize(outputs, self._backend.keeps)
+            plan = self._plans[key] = self._backend.compile(outputs, inputs, self._debug)
+            return plan
+
+    def _check_inputs(self, unused: str) -> None:
+        listed = {argument.node for argument in self._signature.arguments}
+        for node in self.graph.inputs:
+            if node not in listed:
+                raise GraphError(
+                    f"the outputs depend on the placeholder {node.name!r}, which is not among the inputs",
+                    f"List it: gn.function([..., {node.label}], ...). Path: {_path(node, self.graph)}.",
+                    operands=operand_rows((node,), ("missing",)),
+                    at=str(user_source() or ""),
+                )
+        if unused not in ("raise", "ignore"):
+            raise GraphError(f"on_unused is 'raise' or 'ignore', not {unused!r}")
+        needed = set(self.graph.inputs)
+        spare = [a for a in self._signature.arguments if a.node not in needed]
+        if spare and unused == "raise":
+            raise GraphError(
+                f"the outputs do not depend on the input {spare[0].path}",
+                "Leave it out, or allow it with on_unused='ignore'.",
+                operands=operand_rows((spare[0].node,), ("unused",)),
+                at=str(user_source() or ""),
+            )
+
+    def __repr__(self) -> str:
+        outputs = ", ".join(str(node.spec) for node in self.graph.outputs)
+        changed = f", updates {listing(v.label for v in self.updates)}" if self.updates else ""
+        return f"Function({self._signature.text()} -> {outputs}{changed}; backend {self.backend!r})"
+
+
+def function(
+    inputs: Any,
+    outputs: Any,
+    updates: Mapping[Any, Any] | None = None,
+    *,
+    backend: str = "numpy",
+    debug: str | None = None,
+    on_unused: str = "raise",
+) -> Function:
+    """Compile a graph to a function of arrays.
+
+    Parameters
+    ----------
+    inputs : placeholders: one, or a list, tuple or dict of them, also nested. A call gives arrays in the same structure,
+        by position or by name.
+    outputs : a node, or a tree of nodes; the function returns arrays in the same structure
+    updates : the new value of parameters or states, as nodes; all are computed from the old values, then set together
+    backend : ``"numpy"``
+    debug : ``"nan"`` finds the first node, forward or backward, that makes a NaN or an infinity of a result
+    on_unused : ``"ignore"`` allows inputs that the outputs do not depend on
+
+    Returns
+    -------
+    Function
+        Its results share memory with nothing else. Named sizes are bound at each call; a new combination of sizes is
+        planned once.
+
+    Raises
+    ------
+    GraphError
+        If an input is missing, unused, listed twice or not a placeholder.
+    ShapeError, DTypeError
+        If an update does not have the spec of its variable; and at a call, if an argument does not fit.
+
+    >>> x = gn.placeholder("x", ("n",))
+    >>> w = gn.parameter("w", 2.0)
+    >>> f = gn.function([x], gn.sum(w * x), updates={w: w + 1})
+    >>> float(f([1.0, 2.0])), float(f(x=[1.0, 2.0])), float(w.value)
+    """
+    return Function(inputs, outputs, updates, backend, debug, on_unused)
+
+
+def evaluate(outputs: Any, feeds: Mapping[Any, Any] | None = None) -> Any:
+    """The value of a node, or of a tree of nodes, in passing; states stay as they are.
+
+    Parameters
+    ----------
+    outputs : a node or a tree of nodes
+    feeds : arrays for placeholders; any other node may be given a value too, which is then used in its place
+
+    >>> x = gn.placeholder("x", (2,))
+    >>> gn.evaluate(x * 10, {x: [1.0, 2.0]})
+
+    Raises
+    ------
+    GraphError
+        If a placeholder that is needed has no value.
+    """
+    ends = [_output(path, leaf) for path, leaf in tree.leaves(outputs)]
+    given = dict(feeds or {})
+    for node in given:
+        if not isinstance(node, Node):
+            raise GraphError(f"evaluate: feeds are {{node: array}}, not {{{node!r}: ...}}", "Use the placeholder as the key.")
+    # Nodes that are not placeholders get one in their place.
+    stand_in = {
+        node: node if isinstance(node.op, Placeholder) else build(Placeholder(), (), node.spec, name=f"value of {node.label}")
+        for node in given
+    }
+    if any(new is not old for old, new in stand_in.items()):
+        ends = rebuild.substitute(ends, stand_in)
+    graph = Graph(ends)
+    needed = set(graph.inputs)
+    missing = [node.label for node in graph.inputs if node not in set(stand_in.values())]
+    if missing:
+        raise GraphError(
+            f"evaluate: no value for {listing(missing)}",
+            f"Give it: gn.evaluate(node, {{{missing[0]}: array}}).",
+            at=str(user_source() or ""),
+        )
+    pairs = [(stand_in[node], value) for node, value in given.items() if stand_in[node] in needed]
+    arguments = [Argument(node, repr(node.name)) for node, _ in pairs]
+    arrays = [argument.check(value) for argument, (_, value) in zip(arguments, pairs, strict=True)]
+    sizes = bind_sizes(arguments, arrays)
+    check_bound(arguments, graph.nodes)
+    inputs: list[Node] = [*(a.node for a in arguments), *graph.parameters, *graph.states]
+    arrays += [v.cell.array for v in (*graph.parameters, *graph.states)]
+    if sizes:
+        bound: dict[Node, Node] = {}
+        ends = rebuild.bind_sizes(ends, sizes, bound)
+        inputs = [bound.get(node, node) for node in inputs]
+    backend = BACKENDS["numpy"]
+    results = backend.compile(optimize(ends, backend.keeps), inputs, None)(arrays)
+    return results[0] if isinstance(outputs, Node) else tree.rebuild(outputs, iter(results))
+
+
+def _output(path: str, leaf: Any) -> Node:
+    if not isinstance(leaf, Node):
+        raise GraphError(f"output {path or '0'} is not a node: {leaf!r}", "Outputs are nodes, or lists and dicts of nodes.")
+    return leaf
+
+
+def _backend(name: str) -> Backend:
+    if name not in BACKENDS:
+        raise LoweringError(f"there is no backend {name!r}; there is {listing(BACKENDS)}", nearest(str(name), BACKENDS))
+    return BACKENDS[name]
+
+
+def _explicit(updates: Mapping[Any, Any] | None) -> dict[Variable, Node]:
+    out: dict[Variable, Node] = {}
+    for variable, value in (updates or {}).items():
+        if not isinstance(variable, Variable):
+            what = variable.label if isinstance(variable, Node) else repr(variable)
+            raise GraphError(f"updates: {what} is neither a parameter nor a state", "Only gn.parameter and gn.state keep values.")
+        node = as_node(value, variable.dtype)
+        if node.spec != variable.spec:
+            error = DTypeError if node.dtype is not variable.dtype else ShapeError
+            raise error(
+                f"updates: the new value of {variable.label} is {node.spec}, not {variable.spec}",
+                f"Cast it: new_value.astype('{variable.dtype}')." if error is DTypeError else "",
+                operands=operand_rows((variable, node), ("variable", "new value")),
+                at=str(user_source() or ""),
+            )
+        out[variable] = node
+    return out
+
+
+def _add_advances(updates: dict[Variable, Node], graph: Graph) -> None:
+    """Add the updates that the graph itself asks for: its `Advance` nodes."""
+    found: dict[Variable, Node] = {}
+    for node in graph.of_kind(Advance):
+        state, following = node.inputs[1:]
+        assert isinstance(state, Variable)
+        first = found.setdefault(state, following)
+        if state in updates or (first is not following and Graph(first) != Graph(following)):
+            raise GraphError(
+                f"the state {state.label} gets two different next values",
+                "Use each state in one place, or give the next value once.",
+                operands=operand_rows((first, following), ("first", "second")),
+                at=str(user_source() or ""),
+            )
+    updates.update(found)
+
+
+def _path(start: Node, graph: Graph) -> str:
+    users = graph.users()
+    ends = {*graph.outputs, *(value for _, value in graph.updates)}
+    step, shown = start, [start.label]
+    while step not in ends and users[step] and len(shown) < 6:
+        step = users[step][0]
+        shown.append(step.label)
+    return " -> ".join(shown + (["..."] if step not in ends else []))

@@ -1,0 +1,175 @@
+"""Activation functions and the normalised exponentials. All are exact and free of overflow for any finite input."""
+
+from __future__ import annotations
+
+import math
+
+from graphnn.errors import GraphError
+from graphnn.functions.statistics import logsumexp
+from graphnn.ir.node import Node
+from graphnn.ir.op import Cotangent, Masked
+from graphnn.ir.spec import normalize_axis
+from graphnn.ops.arithmetic import abs, maximum, minimum
+from graphnn.ops.bitwise import stop_gradient
+from graphnn.ops.comparison import where
+from graphnn.ops.composite import composite
+from graphnn.ops.exponential import erf, exp, expm1, log1p
+from graphnn.ops.operands import Operand, as_node
+from graphnn.ops.reduction import max, sum
+from graphnn.ops.trigonometric import tanh
+
+
+@composite(latex=r"\operatorname{{relu}}\left({0}\right)", elementwise=True)
+def relu(x: Operand, /) -> Node:
+    """Rectified linear unit ``max(x, 0)``. Its derivative is 1 for x > 0, else 0, also at 0.
+
+    >>> gn.evaluate(gn.relu([-1.0, 0.0, 2.0]))
+    """
+    return maximum(x, 0)
+
+
+@relu.rule  # type: ignore[attr-defined]
+def _(g: Node, x: Node, *, out: Node) -> tuple[Cotangent, ...]:
+    return (Masked(g, x > 0),)
+
+
+@composite(latex=r"\operatorname{{leaky\_relu}}\left({0}\right)", elementwise=True)
+def leaky_relu(x: Operand, /, *, negative_slope: float = 0.01) -> Node:
+    """``x`` for x > 0, else ``negative_slope * x``; the derivative at 0 is the slope.
+
+    Source: Maas, Hannun, Ng, "Rectifier nonlinearities improve neural network acoustic models", 2013.
+
+    >>> gn.evaluate(gn.leaky_relu([-1.0, 2.0]))
+    """
+    node = as_node(x)
+    return where(node > 0, node, negative_slope * node)
+
+
+@composite(latex=r"\operatorname{{elu}}\left({0}\right)", elementwise=True)
+def elu(x: Operand, /, *, alpha: float = 1.0) -> Node:
+    """Exponential linear unit: ``x`` for x > 0, else ``alpha * (exp(x) - 1)``.
+
+    Source: Clevert, Unterthiner, Hochreiter, "Fast and accurate deep network learning by exponential linear units", 2016.
+
+    >>> gn.evaluate(gn.elu([-1.0, 2.0])).round(4)
+    """
+    node = as_node(x)
+    return where(node > 0, node, alpha * expm1(minimum(node, 0)))
+
+
+@elu.rule  # type: ignore[attr-defined]
+def _(g: Node, x: Node, *, out: Node, alpha: float) -> tuple[Cotangent, ...]:
+    return (g * where(x > 0, 1, alpha * exp(minimum_or_zero(x))),)
+
+
+def minimum_or_zero(x: Node) -> Node:
+    """``x`` where it is not positive, else 0: with the derivative 1 at 0, where `minimum` has 1/2."""
+    return where(x > 0, 0, x)
+
+
+@composite(latex=r"\operatorname{{selu}}\left({0}\right)", elementwise=True)
+def selu(x: Operand, /) -> Node:
+    """Scaled exponential linear unit: ``s * x`` for x > 0, else ``s * a * (exp(x) - 1)``.
+
+    The constants s = 1.0507009873554805 and a = 1.6732632423543772 keep mean 0 and variance 1.
+    Source: Klambauer, Unterthiner, Mayr, Hochreiter, "Self-normalizing neural networks", 2017.
+
+    >>> gn.evaluate(gn.selu([-1.0, 2.0])).round(4)
+    """
+    return 1.0507009873554805 * elu(x, alpha=1.6732632423543772)
+
+
+@composite(latex=r"\sigma\left({0}\right)", elementwise=True)
+def sigmoid(x: Operand, /) -> Node:
+    """Logistic function ``1 / (1 + exp(-x))``, between 0 and 1. Its derivative is ``s * (1 - s)``.
+
+    >>> gn.evaluate(gn.sigmoid([0.0, 2.0])).round(4)
+    """
+    node = as_node(x)
+    small = exp(-abs(node))  # at most 1, so nothing overflows
+    return where(node >= 0, 1, small) / (1 + small)
+
+
+@sigmoid.rule  # type: ignore[attr-defined]
+def _(g: Node, x: Node, *, out: Node) -> tuple[Cotangent, ...]:
+    return (g * (out * sigmoid(-x)),)  # 1 - s(x) is s(-x), without cancellation
+
+
+@composite(latex=r"\operatorname{{silu}}\left({0}\right)", elementwise=True)
+def silu(x: Operand, /) -> Node:
+    """Sigmoid linear unit ``x * sigmoid(x)``, also known as swish.
+
+    Source: Elfwing, Uchibe, Doya, "Sigmoid-weighted linear units for neural network function approximation", 2018.
+
+    >>> gn.evaluate(gn.silu([0.0, 2.0])).round(4)
+    """
+    node = as_node(x)
+    return node * sigmoid(node)
+
+
+@composite(latex=r"\operatorname{{softplus}}\left({0}\right)", elementwise=True)
+def softplus(x: Operand, /) -> Node:
+    """``log(1 + exp(x))``, a smooth relu. Its derivative is sigmoid(x).
+
+    >>> gn.evaluate(gn.softplus([0.0, 1000.0])).round(4)
+    """
+    node = as_node(x)
+    return maximum(node, 0) + log1p(exp(-abs(node)))
+
+
+@softplus.rule  # type: ignore[attr-defined]
+def _(g: Node, x: Node, *, out: Node) -> tuple[Cotangent, ...]:
+    return (g * sigmoid(x),)
+
+
+@composite(latex=r"\operatorname{{gelu}}\left({0}\right)", elementwise=True)
+def gelu(x: Operand, /, *, approximate: str = "none") -> Node:
+    """Gaussian error linear unit ``x * (1 + erf(x / sqrt(2))) / 2``, or its approximation by tanh.
+
+    ``approximate="tanh"``: ``x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x**3)))``.
+    Source: Hendrycks, Gimpel, "Gaussian error linear units", 2016.
+
+    >>> gn.evaluate(gn.gelu([0.0, 2.0])).round(4)
+    """
+    node = as_node(x)
+    if approximate == "tanh":
+        inner = math.sqrt(2 / math.pi) * (node + 0.044715 * (node * node * node))
+        return 0.5 * node * (1 + tanh(inner))
+    if approximate != "none":
+        raise GraphError(f"gelu: approximate is 'none' or 'tanh', not {approximate!r}")
+    return 0.5 * node * (1 + erf(node * math.sqrt(0.5)))
+
+
+@composite(latex=r"\operatorname{{softmax}}_{{{axis}}}\left({0}\right)")
+def softmax(x: Operand, /, *, axis: int = -1) -> Node:
+    """Normalised exponential ``exp(x) / sum(exp(x))`` along an axis: positive numbers that sum to 1.
+
+    >>> gn.evaluate(gn.softmax([0.0, 1.0, 1000.0])).round(4)
+    """
+    node = as_node(x)
+    place = normalize_axis("softmax", axis, node.ndim)
+    weights = exp(node - stop_gradient(max(node, axis=place, keepdims=True)))
+    return weights / sum(weights, axis=place, keepdims=True)
+
+
+@softmax.rule  # type: ignore[attr-defined]
+def _(g: Node, x: Node, *, out: Node, axis: int) -> tuple[Cotangent, ...]:
+    weighted = g * out
+    return (weighted - out * sum(weighted, axis=axis, keepdims=True),)
+
+
+@composite(latex=r"\operatorname{{log\_softmax}}_{{{axis}}}\left({0}\right)")
+def log_softmax(x: Operand, /, *, axis: int = -1) -> Node:
+    """``log(softmax(x)) = x - logsumexp(x)`` along an axis, without overflow or loss.
+
+    >>> gn.evaluate(gn.log_softmax([0.0, 1000.0]))
+    """
+    node = as_node(x)
+    place = normalize_axis("log_softmax", axis, node.ndim)
+    shifted = node - stop_gradient(max(node, axis=place, keepdims=True))
+    return shifted - logsumexp(shifted, axis=place, keepdims=True)
+
+
+@log_softmax.rule  # type: ignore[attr-defined]
+def _(g: Node, x: Node, *, out: Node, axis: int) -> tuple[Cotangent, ...]:
+    return (g - exp(out) * sum(g, axis=axis, keepdims=True),)

@@ -1,0 +1,138 @@
+"""New arrays: zeros, ones, ranges, unit matrices. Shapes may hold named sizes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphnn.errors import DTypeError, ShapeError
+from graphnn.ir.dims import Size, as_size
+from graphnn.ir.dtype import DEFAULT_FLOAT, DEFAULT_INT, DType, as_dtype
+from graphnn.ir.leaves import DimSize, Iota, constant
+from graphnn.ir.node import Node
+from graphnn.ir.spec import as_shape, normalize_axis
+from graphnn.ops.bitwise import astype
+from graphnn.ops.movement import broadcast_to, expand_dims
+from graphnn.ops.operands import Operand, as_node
+
+
+def full(shape: Any, fill_value: bool | int | float, *, dtype: Any = None) -> Node:
+    """An array of one number; int64 or float32 unless told, by the kind of the number.
+
+    >>> gn.evaluate(gn.full((2,), 7))
+    """
+    return broadcast_to(constant(fill_value, as_dtype(dtype if dtype is not None else type(fill_value))), as_shape(shape))
+
+
+def zeros(shape: Any, *, dtype: Any = DEFAULT_FLOAT) -> Node:
+    """An array of zeros.
+
+    >>> gn.evaluate(gn.zeros((2,)))
+    """
+    return full(shape, 0, dtype=dtype)
+
+
+def ones(shape: Any, *, dtype: Any = DEFAULT_FLOAT) -> Node:
+    """An array of ones.
+
+    >>> gn.evaluate(gn.ones((2,)))
+    """
+    return full(shape, 1, dtype=dtype)
+
+
+def zeros_like(x: Operand, /, *, dtype: Any = None) -> Node:
+    """Zeros of the shape and data type of x.
+
+    >>> gn.evaluate(gn.zeros_like([1.0, 2.0]))
+    """
+    node = as_node(x)
+    return full(node.shape, 0, dtype=dtype if dtype is not None else node.dtype)
+
+
+def ones_like(x: Operand, /, *, dtype: Any = None) -> Node:
+    """Ones of the shape and data type of x.
+
+    >>> gn.evaluate(gn.ones_like([1.0, 2.0]))
+    """
+    node = as_node(x)
+    return full(node.shape, 1, dtype=dtype if dtype is not None else node.dtype)
+
+
+def full_like(x: Operand, /, fill_value: bool | int | float, *, dtype: Any = None) -> Node:
+    """One number in the shape and data type of x.
+
+    >>> gn.evaluate(gn.full_like([1.0, 2.0], 3.0))
+    """
+    node = as_node(x)
+    return full(node.shape, fill_value, dtype=dtype if dtype is not None else node.dtype)
+
+
+def arange(start: Any, /, stop: Any = None, step: int = 1, *, dtype: Any = DEFAULT_INT) -> Node:
+    """The whole numbers from start (0 where only one is given) up to but without stop; sizes may be named.
+
+    >>> gn.evaluate(gn.arange(2, 8, 3))
+    """
+    first, last = (0, start) if stop is None else (start, stop)
+    wanted = as_dtype(dtype)
+    if not isinstance(first, int) or not isinstance(step, int) or step == 0:
+        raise ShapeError("arange takes whole numbers: an int start and an int step that is not 0", "See gn.linspace.")
+    if isinstance(last, int):
+        count: Size = len(range(first, last, step))
+    else:
+        count = as_size(last) - first
+        if step != 1:
+            raise ShapeError(f"arange up to the named size {last} has the step 1 only")
+    out = Iota(count, wanted)()
+    out = out * step if step != 1 else out
+    return out + first if first != 0 else out
+
+
+def linspace(start: float, stop: float, /, num: int, *, endpoint: bool = True, dtype: Any = DEFAULT_FLOAT) -> Node:
+    """`num` equally spaced numbers from start to stop, which is the last of them unless ``endpoint=False``.
+
+    >>> gn.evaluate(gn.linspace(0.0, 1.0, 3))
+    """
+    import numpy as np
+
+    if not isinstance(num, int) or num < 0:
+        raise ShapeError(f"linspace: the number of points is an int from 0, not {num!r}")
+    return constant(np.linspace(start, stop, num, endpoint=endpoint), dtype)
+
+
+def eye(n_rows: Any, n_cols: Any = None, /, *, k: int = 0, dtype: Any = DEFAULT_FLOAT) -> Node:
+    """A matrix with ones on the k-th diagonal and zeros elsewhere.
+
+    >>> gn.evaluate(gn.eye(2))
+    """
+    rows = Iota(as_size(n_rows), DEFAULT_INT)()
+    columns = Iota(as_size(n_rows if n_cols is None else n_cols), DEFAULT_INT)()
+    return astype(expand_dims(rows, axis=1) + k == columns, dtype)
+
+
+def dim_size(x: Operand, /, axis: int, *, dtype: Any = DEFAULT_INT) -> Node:
+    """The size of an axis as a scalar of the graph, also where it is a named size that the call binds.
+
+    >>> x = gn.placeholder("x", ("batch", 3))
+    >>> f = gn.function([x], gn.dim_size(x, 0))
+    >>> int(f(np.zeros((5, 3), "float32")))
+    """
+    node = as_node(x)
+    return size_node(node.shape[normalize_axis("dim_size", axis, node.ndim)], as_dtype(dtype))
+
+
+def size_node(size: Size, dtype: DType) -> Node:
+    """A size as a scalar node: a constant where it is a number, else a leaf that the call binds."""
+    return constant(size, dtype) if isinstance(size, int) else DimSize(size, dtype)()
+
+
+def one_hot(x: Operand, /, num_classes: int, *, dtype: Any = DEFAULT_FLOAT) -> Node:
+    """Each integer as a row of zeros with a one in its place; ``[...] -> [..., num_classes]``.
+
+    A number outside 0 ... num_classes - 1 gives a row of zeros.
+
+    >>> gn.evaluate(gn.one_hot([2, 0], 3))
+    """
+    node = as_node(x)
+    if not node.dtype.is_integer:
+        raise DTypeError(f"one_hot takes integers, not {node.dtype}", "Cast them: labels.astype('int64').")
+    classes = Iota(as_size(num_classes), node.dtype)()
+    return astype(expand_dims(node, axis=node.ndim) == classes, dtype)

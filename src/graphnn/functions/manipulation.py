@@ -1,0 +1,155 @@
+"""Shapes and orders built from the movement primitives: flip, tile, repeat, pad and others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from graphnn.errors import ShapeError
+from graphnn.ir.dims import Size, as_size
+from graphnn.ir.dtype import bool_
+from graphnn.ir.leaves import constant
+from graphnn.ir.node import Node
+from graphnn.ir.spec import normalize_axes, normalize_axis, shape_text
+from graphnn.ops.comparison import where
+from graphnn.ops.movement import Pad, Reshape, Slice, broadcast_to, concat, expand_dims, permute_dims
+from graphnn.ops.operands import Operand, as_node
+
+
+def flip(x: Operand, /, *, axis: int | Sequence[int] | None = None) -> Node:
+    """The elements in reverse order along the given axes, or along all.
+
+    >>> gn.evaluate(gn.flip([1, 2, 3]))
+    """
+    node = as_node(x)
+    axes = normalize_axes("flip", axis, node.ndim)
+    return Slice(tuple((None, None, -1 if i in axes else 1) for i in range(node.ndim)))(node)
+
+
+def moveaxis(x: Operand, source: int | Sequence[int], destination: int | Sequence[int], /) -> Node:
+    """Axes moved to other places; the rest keep their order.
+
+    >>> gn.moveaxis(gn.placeholder("x", (2, 3, 4)), 0, -1).shape
+    """
+    node = as_node(x)
+    old, new = normalize_axes("moveaxis", source, node.ndim), normalize_axes("moveaxis", destination, node.ndim)
+    if len(old) != len(new):
+        raise ShapeError(f"moveaxis: {len(old)} axes for {len(new)} places")
+    order = [axis for axis in range(node.ndim) if axis not in old]
+    for place, axis in sorted(zip(new, old, strict=True)):
+        order.insert(place, axis)
+    return permute_dims(node, order)
+
+
+def flatten(x: Operand, /, *, start: int = 0) -> Node:
+    """All axes from `start` on joined to one: ``[batch, 28, 28] -> [batch, 784]`` for start 1.
+
+    >>> gn.flatten(gn.placeholder("x", ("batch", 28, 28)), start=1).shape
+    """
+    node = as_node(x)
+    place = start if node.ndim == start else normalize_axis("flatten", start, max(node.ndim, 1))
+    total: Size = 1
+    for size in node.shape[place:]:
+        total = total * size
+    return Reshape((*node.shape[:place], total))(node)
+
+
+def tile(x: Operand, repetitions: Sequence[Any], /) -> Node:
+    """x laid out several times along each axis.
+
+    >>> gn.evaluate(gn.tile([1, 2], (2,)))
+    """
+    node = as_node(x)
+    times = [as_size(n) for n in repetitions]
+    shape = [1] * (len(times) - node.ndim) + list(node.shape)
+    times = [1] * (len(shape) - len(times)) + times  # type: ignore[assignment,operator]
+    doubled = Reshape(tuple(s for size in shape for s in (1, size)))(node)
+    spread = broadcast_to(doubled, tuple(s for n, size in zip(times, shape, strict=True) for s in (n, size)))
+    return Reshape(tuple(n * size for n, size in zip(times, shape, strict=True)))(spread)
+
+
+def repeat(x: Operand, repeats: int, /, *, axis: int | None = None) -> Node:
+    """Each element, or each slice along an axis, several times in a row; flattened first where `axis` is None.
+
+    >>> gn.evaluate(gn.repeat([1, 2], 2))
+    """
+    node = as_node(x)
+    if not isinstance(repeats, int) or repeats < 0:
+        raise ShapeError(f"repeat: the number of times is an int from 0, not {repeats!r}")
+    if axis is None:
+        node, axis = Reshape((node.spec.size,))(node), 0
+    place = normalize_axis("repeat", axis, node.ndim)
+    shape = node.shape
+    spread = broadcast_to(expand_dims(node, axis=place + 1), (*shape[: place + 1], repeats, *shape[place + 1 :]))
+    return Reshape((*shape[:place], shape[place] * repeats, *shape[place + 1 :]))(spread)
+
+
+def pad(x: Operand, widths: Any, /, *, mode: str = "constant", value: float = 0.0) -> Node:
+    """x with a border: ``widths`` is one number, a pair (before, after) for all axes, or a pair for each axis.
+
+    Parameters
+    ----------
+    mode : ``"constant"`` fills with `value`, ``"edge"`` repeats the last element, ``"reflect"`` mirrors without it,
+        ``"wrap"`` goes round.
+
+    >>> gn.evaluate(gn.pad([1, 2], (1, 2), value=9))
+    """
+    node = as_node(x)
+    pairs = _pairs(widths, node)
+    if mode != "constant":
+        for axis, (before, after) in enumerate(pairs):
+            node = _pad_from_inside(node, axis, before, after, mode)
+        return node
+    padded = Pad(pairs)(node)
+    if value == 0:
+        return padded
+    inside = Pad(pairs)(broadcast_to(constant(True, bool_), node.shape))
+    return where(inside, padded, value)
+
+
+def _pairs(widths: Any, x: Node) -> tuple[tuple[int, int], ...]:
+    if isinstance(widths, int):
+        widths = (widths, widths)
+    items = list(widths)
+    if len(items) == 2 and all(isinstance(item, int) for item in items):
+        items = [tuple(items)] * x.ndim
+    good = len(items) == x.ndim and all(
+        isinstance(pair, Sequence) and len(pair) == 2 and all(isinstance(n, int) and n >= 0 for n in pair)
+        for pair in items
+    )
+    if not good:
+        raise ShapeError(
+            f"pad: widths {widths} do not fit the {x.ndim} axes of {shape_text(x.shape)}",
+            "Give a pair (before, after) of ints from 0 for each axis.",
+        )
+    return tuple((pair[0], pair[1]) for pair in items)
+
+
+def _pad_from_inside(x: Node, axis: int, before: int, after: int, mode: str) -> Node:
+    def part(start: int | None, stop: int | None, step: int = 1) -> Node:
+        return Slice(tuple((start, stop, step) if i == axis else (None, None, 1) for i in range(x.ndim)))(x)
+
+    size = x.shape[axis]
+    longest = {"edge": size, "reflect": size - 1, "wrap": size}.get(mode)
+    if longest is None:
+        raise ShapeError(f"pad: mode is 'constant', 'edge', 'reflect' or 'wrap', not {mode!r}")
+    if mode != "edge" and isinstance(longest, int) and max(before, after) > longest:
+        raise ShapeError(f"pad: {mode} of {max(before, after)} elements from an axis of {size}")
+    pieces: list[Node] = [x]
+    if mode == "edge":
+        pieces = [*[part(0, 1)] * before, x, *[part(-1, None)] * after]
+    elif mode == "reflect":
+        if before:
+            pieces.insert(0, part(before, 0, -1))
+        if after:
+            pieces.append(part(-2, -2 - after, -1) if not isinstance(size, int) else part(size - 2, _stop(size - 2 - after), -1))
+    else:
+        if before:
+            pieces.insert(0, part(-before, None))
+        if after:
+            pieces.append(part(0, after))
+    return concat(pieces, axis=axis) if len(pieces) > 1 else x
+
+
+def _stop(index: int) -> int | None:
+    return index if index >= 0 else None

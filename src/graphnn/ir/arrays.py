@@ -1,0 +1,61 @@
+"""Arrays that come from outside: checked against a spec, made contiguous, native and our own."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from graphnn.errors import DTypeError, ShapeError
+from graphnn.ir.dtype import DType, as_dtype
+from graphnn.ir.spec import Spec, shape_text
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+
+def native(array: Array, *, copy: bool = False) -> Array:
+    """The array, contiguous and in native byte order; itself where it is both and no copy is asked for."""
+    dtype = array.dtype if array.dtype.isnative else array.dtype.newbyteorder("=")
+    made: Array = np.array(array, dtype=dtype, order="C", copy=True if copy else None, subok=False)
+    return made
+
+
+def own_array(value: object, spec: Spec, what: str) -> Array:
+    """An own copy of exactly this spec; Python numbers and lists take its data type.
+
+    Raises
+    ------
+    DTypeError, ShapeError
+        If the value has another data type or shape; `what` names it in the message.
+    """
+    array = to_array(value, spec.dtype)
+    if as_dtype(array.dtype) is not spec.dtype:
+        raise DTypeError(
+            f"{what} must be {spec.dtype}, got {array.dtype.name}", f"Cast it: array.astype('{spec.dtype}')."
+        )
+    if array.shape != spec.shape:
+        raise ShapeError(f"{what} must have the shape {shape_text(spec.shape)}, got {shape_text(array.shape)}")
+    return native(array, copy=True)
+
+
+def to_array(value: object, dtype: DType) -> Array:
+    """A NumPy array as it is; Python numbers and lists of them in `dtype`, where that keeps their kind and value."""
+    if isinstance(value, np.ndarray):
+        return value
+    array = np.asarray(value)
+    if not isinstance(value, np.generic) and _weakly_fits(array, dtype):
+        return array.astype(dtype.numpy)
+    return array
+
+
+def _weakly_fits(array: Array, dtype: DType) -> bool:
+    if array.size == 0:
+        return True
+    rank = {"b": 0, "i": 1, "u": 1, "f": 2}.get(array.dtype.kind, 9)
+    wanted = {"bool": 0, "int": 1, "uint": 1, "float": 2}[dtype.kind]
+    if rank > wanted or (rank == 0) != (wanted == 0):
+        return False
+    if dtype.is_integer:
+        limits = np.iinfo(dtype.numpy)
+        return bool(array.min() >= limits.min and array.max() <= limits.max)
+    return True

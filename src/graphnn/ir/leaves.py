@@ -1,0 +1,226 @@
+"""Leaves: the nodes without inputs. What the user gives, what is kept between calls, and what is fixed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from graphnn.errors import DTypeError, GraphError, ShapeError
+from graphnn.ir.arrays import Array, native, own_array
+from graphnn.ir.dims import Size
+from graphnn.ir.dtype import DEFAULT_FLOAT, DEFAULT_INT, DType, as_dtype
+from graphnn.ir.node import Node, build, check_name
+from graphnn.ir.op import Leaf
+from graphnn.ir.spec import Spec, as_shape
+
+Initializer: TypeAlias = Callable[[tuple[int, ...], np.random.Generator], Array]
+"""Makes the first value of a parameter from its shape and a generator of random numbers."""
+
+
+class Placeholder(Leaf):
+    """An input that is given at every call."""
+
+
+class Parameter(Leaf):
+    """A value that is kept between calls and trained."""
+
+
+class State(Leaf):
+    """A value that is kept between calls, is not trained, and may advance whenever a compiled function uses it."""
+
+
+class Payload:
+    """The array of a constant; equal and hashed by its contents."""
+
+    __slots__ = ("_digest", "array")
+
+    def __init__(self, array: Array) -> None:
+        self.array = native(array, copy=True)
+        self.array.flags.writeable = False
+        self._digest: bytes | None = None
+
+    @property
+    def digest(self) -> bytes:
+        """A hash of data type, shape and bytes, computed once."""
+        if self._digest is None:
+            header = f"{self.array.dtype.name}{self.array.shape}".encode()
+            self._digest = hashlib.sha256(header + self.array.tobytes()).digest()
+        return self._digest
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Payload) and self.digest == other.digest)
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        return str(self.array) if self.array.ndim == 0 else f"{self.array.dtype.name}{list(self.array.shape)}"
+
+
+class Constant(Leaf):
+    """A fixed array. A `weak` one was made of Python numbers and takes the data type of what it meets."""
+
+    payload: Payload
+    weak: bool = False
+
+    def infer(self, *specs: Spec) -> Spec:
+        return Spec(self.payload.array.shape, as_dtype(self.payload.array.dtype))
+
+
+class DimSize(Leaf):
+    """The number behind a named size, as a scalar; bound when the function is called."""
+
+    size: Size
+    dtype: DType
+
+    def infer(self, *specs: Spec) -> Spec:
+        return Spec((), self.dtype)
+
+
+class Iota(Leaf):
+    """The numbers 0, 1, ... size - 1."""
+
+    size: Size
+    dtype: DType
+
+    def infer(self, *specs: Spec) -> Spec:
+        return Spec((self.size,), self.dtype)
+
+
+class _Cell:
+    """Where a variable keeps its value: the one mutable thing, beside an immutable node."""
+
+    __slots__ = ("array", "trainable")
+
+    def __init__(self, array: Array, trainable: bool) -> None:
+        self.array, self.trainable = array, trainable
+
+
+class Variable(Node):
+    """A parameter or a state: a leaf with a value of its own."""
+
+    __slots__ = ("cell",)
+    cell: _Cell
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "value":
+            self.cell.array = own_array(value, self.spec, f"the value of {self.label!r}")
+        elif name == "trainable":
+            if not isinstance(value, bool):
+                raise DTypeError(f"trainable is True or False, not {value!r}")
+            self.cell.trainable = value
+        else:
+            super().__setattr__(name, value)
+
+    @property
+    def value(self) -> Array:
+        """A copy of the present value; assign to change it."""
+        return self.cell.array.copy()
+
+    @property
+    def trainable(self) -> bool:
+        """Whether optimisers change it; assign False to freeze it."""
+        return self.cell.trainable
+
+    def named(self, name: str) -> Node:
+        raise GraphError(f"the variable {self.label!r} cannot be renamed", "Give its name when you make it.")
+
+
+_set_cell = Variable.cell.__set__  # type: ignore[attr-defined]
+
+
+def variable_like(op: Leaf, name: str, array: Array, *, trainable: bool) -> Variable:
+    """A leaf that keeps `array` as its value."""
+    made: Variable = build(op, (), Spec(array.shape, as_dtype(array.dtype)), name=check_name(name), kind=Variable)
+    _set_cell(made, _Cell(native(array, copy=True), trainable))
+    return made
+
+
+def placeholder(name: str, shape: Any = (), dtype: Any = DEFAULT_FLOAT) -> Node:
+    """An input of the graph: it has a name, a shape and a data type, and gets its value at each call.
+
+    Parameters
+    ----------
+    name : str
+    shape : sizes, each an int, a name such as ``"batch"`` that is bound at the call, or a `Dim`
+    dtype : a data type or its name; float32 unless told
+
+    >>> placeholder("x", ("batch", 784))
+    x = placeholder: float32[batch, 784]
+
+    Raises
+    ------
+    ShapeError
+        If a size is negative or not a size.
+    DTypeError
+        If there is no such data type.
+    """
+    return build(Placeholder(), (), Spec(as_shape(shape), as_dtype(dtype)), name=check_name(name))  # type: ignore[no-any-return]
+
+
+def parameter(
+    name: str, value: Any, shape: Any = None, dtype: Any = None, *, seed: int | np.random.Generator = 0
+) -> Variable:
+    """A value that is kept between calls and trained, such as a weight matrix.
+
+    Parameters
+    ----------
+    name : str
+    value : an array, or an initializer such as ``nn.init.kaiming_normal()``, a function of shape and generator
+    shape : the shape, for an initializer only
+    dtype : the data type; that of the array unless told, float32 for Python numbers and initializers
+    seed : seeds the generator that the initializer gets
+
+    >>> w = parameter("w", [[1.0, 2.0]])
+    >>> w, w.value
+    (w = parameter: float32[1, 2], array([[1., 2.]], dtype=float32))
+    """
+    if callable(value):
+        if shape is None:
+            raise GraphError(f"parameter {name!r}: an initializer needs the shape", "Write parameter(name, init, shape).")
+        sizes = as_shape(shape)
+        if not all(isinstance(size, int) for size in sizes):
+            raise ShapeError(f"parameter {name!r}: the shape of a parameter is fixed, it cannot hold named sizes: {sizes}")
+        array = np.asarray(value(sizes, np.random.default_rng(seed)))
+        array = array.astype(as_dtype(dtype or DEFAULT_FLOAT).numpy)
+    else:
+        if shape is not None:
+            raise GraphError(f"parameter {name!r}: the array has its own shape, do not give another")
+        array = _first_value(value, dtype)
+    return variable_like(Parameter(), name, array, trainable=True)
+
+
+def state(name: str, value: Any, dtype: Any = None) -> Variable:
+    """A value that is kept between calls but not trained, such as a random stream or a running mean.
+
+    A compiled function that uses it moves it on to its next value; see `advance`.
+
+    >>> state("steps", 0)
+    steps = state: int64[]
+    """
+    return variable_like(State(), name, _first_value(value, dtype), trainable=False)
+
+
+def constant(value: Any, dtype: Any = None) -> Node:
+    """A fixed array as a node. Python numbers become weak constants: they take the data type of what they meet.
+
+    >>> constant(3.0) * placeholder("x", (), "float64")
+    multiply(3.0, x): float64[]
+    """
+    if isinstance(value, Node):
+        raise GraphError("constant: this is a node already", "Use it as it is.")
+    weak = dtype is None and type(value) in (int, float)
+    return Constant(Payload(_first_value(value, dtype)), weak)()
+
+
+def _first_value(value: Any, dtype: Any) -> Array:
+    if isinstance(value, Node):
+        raise GraphError(f"a value is an array or a number, not the node {value.label}", "Compute it: gn.evaluate(node).")
+    array = np.asarray(value)
+    if dtype is None and not isinstance(value, (np.ndarray, np.generic)):
+        dtype = {"f": DEFAULT_FLOAT, "i": DEFAULT_INT}.get(array.dtype.kind)
+    wanted = as_dtype(array.dtype if dtype is None else dtype)
+    return array.astype(wanted.numpy)

@@ -1,0 +1,41 @@
+"""Is this graph legal? Run by `function` once, and after every pass in the tests."""
+
+from __future__ import annotations
+
+from graphnn.errors import GraphError, RewriteError, listing
+from graphnn.ir.graph import Graph
+from graphnn.ir.leaves import Parameter, Placeholder, State
+
+
+def verify(graph: Graph) -> None:
+    """Check that inputs come before users, specs are what the ops infer, and leaves are told apart by name.
+
+    Raises
+    ------
+    RewriteError
+        If a node was put together wrongly; this is an error in a pass.
+    GraphError
+        If two different inputs or two different variables have one name.
+    """
+    position = {node: i for i, node in enumerate(graph.nodes)}
+    for node in graph.nodes:
+        if any(position[operand] >= position[node] for operand in node.inputs):
+            raise RewriteError(f"{node.label} comes before one of its inputs")
+        if not isinstance(node.op, (Placeholder, Parameter, State)):
+            expected = node.op.infer(*(operand.spec for operand in node.inputs))
+            if expected != node.spec:
+                raise RewriteError(f"{node.label} has the spec {node.spec}, but its op infers {expected}", at=str(node.source))
+    check_names(graph)
+
+
+def check_names(graph: Graph) -> None:
+    """Check that no two different inputs have the same name."""
+    seen = {}
+    for node in graph.inputs:
+        first = seen.setdefault(node.name, node)
+        if first is not node:
+            places = listing(str(n.source.place) for n in (first, node) if n.source)
+            raise GraphError(
+                f"two different placeholders have the name {node.name!r}",
+                f"They were made at {places}. Give each its own name, or use the same node twice.",
+            )

@@ -1,0 +1,142 @@
+"""Composites: named operations whose meaning is a graph of other operations.
+
+``@composite`` turns a function of nodes into one. Calling it makes a single node with that name; its body is built
+when it is needed, to infer the spec, to differentiate and to run it, and views open it on demand.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from graphnn.errors import DTypeError
+from graphnn.ir.graph import Graph
+from graphnn.ir.leaves import Placeholder
+from graphnn.ir.node import Node, build
+from graphnn.ir.op import Cotangent, Op
+from graphnn.ir.rebuild import inline
+from graphnn.ir.source import apart
+from graphnn.ir.spec import Spec
+from graphnn.ops.operands import Operand, as_nodes
+
+
+class Definition:
+    """What is common to all calls of a composite: its name, body, printed forms and derivative rule."""
+
+    def __init__(self, function: Callable[..., Node], latex: str, python: str, elementwise: bool) -> None:
+        self.function = function
+        self.elementwise = elementwise
+        self.name = function.__name__
+        self.latex, self.python = latex, python
+        self.rule: Callable[..., tuple[Cotangent, ...]] | None = None
+        self.public: Callable[..., Node] = function
+        parameters = inspect.signature(function).parameters.values()
+        self.operands = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_ONLY)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class Composite(Op):
+    """A call of a composite with its static options"""
+
+    definition: Definition
+    options: tuple[tuple[str, Any], ...]
+
+    @property
+    def name(self) -> str:
+        return self.definition.name
+
+    @property
+    def latex(self) -> str:  # type: ignore[override]
+        return self.definition.latex
+
+    @property
+    def python(self) -> str:  # type: ignore[override]
+        return self.definition.python
+
+    @property
+    def elementwise(self) -> bool:  # type: ignore[override]
+        return self.definition.elementwise
+
+    def infer(self, *specs: Spec) -> Spec:
+        return body(self, specs).outputs[0].spec
+
+    def expand(self, *operands: Node) -> Node:
+        """The body with these operands, as nodes of the graph around it."""
+        inner = body(self, tuple(node.spec for node in operands))
+        arguments = {f"{self.name}.{name}": node for name, node in zip(self.definition.operands, operands, strict=True)}
+        return inline(inner.outputs, inner.inputs, [arguments[str(node.name)] for node in inner.inputs])[0]
+
+    def vjp(self, g: Node, *operands: Node, out: Node) -> tuple[Cotangent, ...] | None:
+        """Its own derivative rule; None where the body is differentiated instead."""
+        rule = self.definition.rule
+        return None if rule is None else rule(g, *operands, out=out, **dict(self.options))
+
+    def __repr__(self) -> str:
+        return f"{self.name}({', '.join(f'{key}={value!r}' for key, value in self.options)})"
+
+
+@functools.lru_cache(maxsize=1024)
+def body(op: Composite, specs: tuple[Spec, ...]) -> Graph:
+    """The graph of a composite for operands of these specs; its inputs are named ``name.operand``."""
+    with apart():
+        inputs = [
+            build(Placeholder(), (), spec, name=f"{op.name}.{name}")
+            for name, spec in zip(op.definition.operands, specs, strict=True)
+        ]
+        return Graph(op.definition.function(*inputs, **dict(op.options)))
+
+
+def composite(
+    *, latex: str, python: str = "", elementwise: bool = False
+) -> Callable[[Callable[..., Node]], Callable[..., Node]]:
+    r"""Make a composite of a function of nodes.
+
+    Its positional-only parameters are operands, its keyword parameters static options, which must be hashable.
+    ``@name.rule`` under it gives it a derivative of its own: ``rule(g, *operands, out, **options)`` returns the
+    cotangents of the operands.
+
+    Parameters
+    ----------
+    latex : template of the printed form, with ``{0}`` for the first operand
+    python : template of the text form; ``name(...)`` where empty
+    elementwise : each element of the result depends on the elements at the same place only
+
+    >>> @gn.composite(latex=r"\operatorname{{twice}}({0})")
+    ... def twice(x, /):
+    ...     return x + x
+    >>> gn.evaluate(twice(gn.constant([1.0, 2.0])))
+    """
+
+    def decorate(function: Callable[..., Node]) -> Callable[..., Node]:
+        definition = Definition(function, latex, python, elementwise)
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def call(*operands: Operand, **options: Any) -> Node:
+            bound = signature.bind(*operands, **options)
+            bound.apply_defaults()
+            chosen = []
+            for key, value in bound.kwargs.items():
+                value = tuple(value) if isinstance(value, list) else value
+                try:
+                    hash(value)
+                except TypeError:
+                    raise DTypeError(f"{definition.name}: the option {key} must be a fixed value, not {value!r}") from None
+                chosen.append((key, value))
+            nodes = as_nodes(definition.name, *bound.args)
+            return Composite(definition, tuple(chosen))(*nodes)
+
+        def rule(derivative: Callable[..., tuple[Cotangent, ...]]) -> Callable[..., tuple[Cotangent, ...]]:
+            definition.rule = derivative
+            return derivative
+
+        call.rule = rule  # type: ignore[attr-defined]
+        call.definition = definition  # type: ignore[attr-defined]
+        definition.public = call
+        return call
+
+    return decorate

@@ -1,0 +1,296 @@
+"""Elements picked and placed by integer arrays: `Gather` and `Scatter`, and x[...] on top of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from graphnn.errors import DTypeError, ShapeError
+from graphnn.ir.dims import Dim, Size
+from graphnn.ir.dtype import int64, result_dtype
+from graphnn.ir.leaves import Iota
+from graphnn.ir.node import Node, explain
+from graphnn.ir.op import Cotangent, Linear, Masked
+from graphnn.ir.spec import Shape, Spec, broadcast, normalize_axis, shape_text
+from graphnn.ops.movement import Cut, Reshape, Slice, broadcast_to, permute_dims
+from graphnn.ops.operands import Operand, as_node, as_nodes
+
+
+def _index_shape(name: str, indices: tuple[Spec, ...]) -> Shape:
+    for spec in indices:
+        if not spec.dtype.is_integer:
+            hint = "For a mask use gn.where(mask, x, y)." if spec.dtype.kind == "bool" else "Cast it: i.astype('int64')."
+            raise DTypeError(f"{name}: an index is {spec.dtype}, not an integer", hint)
+    return broadcast(name, *(spec.shape for spec in indices))
+
+
+class Gather(Linear):
+    """Elements of x at integer indices along some axes; the axes of the indices come first in the result"""
+
+    axes: tuple[int, ...]
+    latex = r"{0:100}\left[{args}\right]"
+
+    def infer(self, *specs: Spec) -> Spec:
+        x, *indices = specs
+        front = _index_shape("gather", tuple(indices))
+        return x.with_shape((*front, *(size for i, size in enumerate(x.shape) if i not in self.axes)))
+
+    def transpose(self, g: Node, *operands: Node) -> tuple[Cotangent, ...]:
+        x, *indices = operands
+        return (ScatterAdd(self.axes, x.shape)(g, *indices), *(None for _ in indices))
+
+
+class ScatterAdd(Linear):
+    """Zeros of a shape, to which x is added at integer indices; repeated indices add up"""
+
+    axes: tuple[int, ...]
+    shape: Shape
+    latex = r"\operatorname{{scatter}}\left({args}\right)"
+
+    def infer(self, *specs: Spec) -> Spec:
+        x, *indices = specs
+        front = _index_shape("scatter", tuple(indices))
+        expected = (*front, *(size for i, size in enumerate(self.shape) if i not in self.axes))
+        if x.shape != expected:
+            raise ShapeError(f"scatter: {shape_text(x.shape)} does not fill {shape_text(expected)}")
+        return x.with_shape(self.shape)
+
+    def transpose(self, g: Node, *operands: Node) -> tuple[Cotangent, ...]:
+        x, *indices = operands
+        return (Gather(self.axes)(g, *indices), *(None for _ in indices))
+
+
+class ScatterSet(Linear):
+    """x with values in the place of its elements at integer indices; of repeated indices the last one counts"""
+
+    axes: tuple[int, ...]
+    linear_in = None
+    latex = r"\operatorname{{scatter\_set}}\left({args}\right)"
+
+    def infer(self, *specs: Spec) -> Spec:
+        x, values, *indices = specs
+        front = _index_shape("scatter_set", tuple(indices))
+        expected = (*front, *(size for i, size in enumerate(x.shape) if i not in self.axes))
+        if values.shape != expected:
+            raise ShapeError(f"scatter_set: {shape_text(values.shape)} does not fill {shape_text(expected)}")
+        return x.with_dtype(result_dtype("scatter_set", x.dtype, values.dtype))
+
+    def transpose(self, g: Node, *operands: Node) -> tuple[Cotangent, ...]:
+        _, values, *indices = operands
+        zeros = broadcast_to(as_node(0.0, g.dtype), values.shape)
+        # A value that a later one at the same index replaced has no influence: each writes its number, who can read it back?
+        numbers = Reshape(values.shape)(Iota(values.spec.size, int64)())
+        table = broadcast_to(as_node(0, int64), g.shape)
+        last = Gather(self.axes)(ScatterSet(self.axes)(table, numbers, *indices), *indices)
+        by_values = Masked(Gather(self.axes)(g, *indices), last == numbers)
+        return (ScatterSet(self.axes)(g, zeros, *indices), by_values, *(None for _ in indices))
+
+
+def take(x: Operand, indices: Operand, /, *, axis: int | None = None) -> Node:
+    """The elements, or slices along an axis, at integer indices; negative ones count from the end.
+
+    ``[..., n, ...]`` and indices ``[i...]`` give ``[..., i..., ...]``. The axis may be left out for vectors only.
+
+    >>> gn.evaluate(gn.take([10, 20, 30], [2, 0]))
+
+    Raises
+    ------
+    IndexRangeError
+        When it runs, if an index is out of range.
+    """
+    node, index = as_node(x), as_node(indices)
+    if axis is None:
+        if node.ndim != 1:
+            raise ShapeError(f"take: name the axis for {shape_text(node.shape)}, such as axis=0")
+        axis = 0
+    place = normalize_axis("take", axis, node.ndim)
+    return _index_axes_at(Gather((place,))(node, index), index.ndim, place)
+
+
+def _index_axes_at(x: Node, count: int, place: int) -> Node:
+    # Gather puts the axes of the indices first; NumPy puts them where the indexed axis was.
+    if place == 0 or count == 0:
+        return x
+    rest = range(count, x.ndim)
+    return permute_dims(x, (*rest[:place], *range(count), *rest[place:]))
+
+
+def take_along_axis(x: Operand, indices: Operand, /, *, axis: int = -1) -> Node:
+    """For each line of x along an axis, the elements at the indices of the same line.
+
+    ``out[i, j] = x[i, indices[i, j]]`` for axis 1; the other sizes are equal, or 1 in the indices.
+
+    >>> gn.evaluate(gn.take_along_axis([[1, 2], [3, 4]], [[1], [0]], axis=1))
+    """
+    node, index = as_node(x), as_node(indices)
+    place = normalize_axis("take_along_axis", axis, node.ndim)
+    if index.ndim != node.ndim:
+        raise explain(ShapeError("take_along_axis: x and the indices must have the same number of axes"), (node, index))
+    return Gather(tuple(range(node.ndim)))(node, *_line_indices(node, index, place))
+
+
+def _line_indices(x: Node, index: Node, axis: int) -> list[Node]:
+    return [index if i == axis else _iota_along(size, i, x.ndim) for i, size in enumerate(x.shape)]
+
+
+def _iota_along(size: Size, axis: int, ndim: int) -> Node:
+    return Reshape(tuple(size if i == axis else 1 for i in range(ndim)))(Iota(size, int64)())
+
+
+# --- x[key] and x.at[key] ---
+
+_FULL: Cut = (None, None, 1)
+
+
+class _Plan:
+    """What a key means: a slice of every axis, integer arrays on some, and the form of each item for the axes of the result."""
+
+    def __init__(self, x: Node, key: Any) -> None:
+        items = list(key) if isinstance(key, tuple) else [key]
+        taken = sum(1 for item in items if item is not None and item is not Ellipsis)
+        dots = sum(1 for item in items if item is Ellipsis)
+        if dots > 1:
+            raise ShapeError("an index may hold ... only once")
+        if taken > x.ndim:
+            raise ShapeError(f"too many indices: {taken} for the {x.ndim} axes of {shape_text(x.shape)}")
+        self.cuts: list[Cut] = []
+        self.arrays: list[Node] = []
+        self.array_axes: list[int] = []
+        self.form: list[str] = []  # per item: "slice", "int", "new" or "array"
+        for item in items if dots else [*items, Ellipsis]:
+            for single in [slice(None)] * (x.ndim - taken) if item is Ellipsis else [item]:
+                self._add(x, single)
+
+    def _add(self, x: Node, item: Any) -> None:
+        axis = len(self.cuts)
+        if item is None:
+            self.form.append("new")
+            return
+        if isinstance(item, slice):
+            self.form.append("slice")
+            self.cuts.append(_cut(item))
+        elif isinstance(item, (int, np.integer)) and not isinstance(item, bool):
+            self.form.append("int")
+            self.cuts.append(_single(int(item), x.shape[axis], axis, x))
+        else:
+            index = as_node(item)
+            if not index.dtype.is_integer:
+                hint = "For a mask use gn.where(mask, x, y)." if index.dtype.kind == "bool" else "Cast it: i.astype('int64')."
+                raise DTypeError(f"an index is an int, a slice, None, ... or an integer array, not {index.dtype}", hint)
+            self.form.append("array")
+            self.cuts.append(_FULL)
+            self.arrays.append(index)
+            self.array_axes.append(axis)
+
+
+def _cut(item: slice) -> Cut:
+    parts: list[int | None] = []
+    for value in (item.start, item.stop, item.step):
+        if isinstance(value, (Node, Dim)) or (value is not None and not hasattr(value, "__index__")):
+            raise DTypeError(
+                f"slice bounds are ints, not {type(value).__name__}", "Bounds must be known when the graph is built."
+            )
+        parts.append(None if value is None else int(value.__index__()))
+    start, stop, step = parts
+    if step == 0:
+        raise ShapeError("a slice cannot have the step 0")
+    return start, stop, 1 if step is None else step
+
+
+def _single(index: int, size: Size, axis: int, x: Node) -> Cut:
+    if not isinstance(size, int):
+        raise ShapeError(
+            f"index {index} of axis {axis} of {shape_text(x.shape)}: whether it is in range is known only at the call",
+            f"Pick with an array, gn.take(x, {index}, axis={axis}), which is checked then.",
+        )
+    if not -size <= index < size:
+        raise ShapeError(f"index {index} is out of range for axis {axis} of {shape_text(x.shape)}")
+    return (index, index + 1 if index != -1 else None, 1)
+
+
+def getitem(x: Node, key: Any) -> Node:
+    """``x[key]`` with ints, slices, None, ``...`` and integer arrays, as in NumPy; the result is a new node, never a view.
+
+    >>> x = gn.constant([[1, 2, 3], [4, 5, 6]])
+    >>> gn.evaluate(x[1:, None, ::-1])
+    """
+    try:
+        plan = _Plan(x, key)
+        out = x if all(cut == _FULL for cut in plan.cuts) else Slice(tuple(plan.cuts))(x)
+        count = 0
+        if plan.arrays:
+            out = Gather(tuple(plan.array_axes))(out, *plan.arrays)
+            count = out.ndim - (x.ndim - len(plan.arrays))
+    except (ShapeError, DTypeError) as error:
+        raise explain(error, (x,)) from None
+    order, sizes = _axes_of(plan.form, out.shape, count)
+    if order != sorted(order):
+        out = permute_dims(out, order)
+    return out if out.shape == sizes else Reshape(sizes)(out)
+
+
+def _axes_of(form: list[str], shape: Shape, count: int) -> tuple[list[int], Shape]:
+    # The first `count` axes of the shape are those of the integer arrays. NumPy puts them where the first array or int
+    # stands if all arrays and ints stand together, else in front.
+    places = [i for i, kind in enumerate(form) if kind == "array" or (kind == "int" and count)]
+    front = 0 if not places or places[-1] - places[0] >= len(places) else places[0]
+    order: list[int] = []
+    sizes: list[Size] = []
+    axis = count
+    for i, kind in enumerate(form or ["end"]):
+        if i == front:
+            order.extend(range(count))
+            sizes.extend(shape[:count])
+        if kind == "new":
+            sizes.append(1)
+        elif kind in ("slice", "int"):
+            order.append(axis)
+            if kind == "slice":
+                sizes.append(shape[axis])
+            axis += 1
+    return order, tuple(sizes)
+
+
+class At:
+    """``x.at[key]``: the place where ``set`` and ``add`` change a copy of x."""
+
+    def __init__(self, x: Node) -> None:
+        self._x = x
+
+    def __getitem__(self, key: Any) -> AtIndex:
+        return AtIndex(self._x, key)
+
+
+class AtIndex:
+    """``x.at[key]`` with its index."""
+
+    def __init__(self, x: Node, key: Any) -> None:
+        self._x = x
+        # Picking from a table of the numbers of all elements gives the numbers of those that the key means.
+        self._picked = getitem(Reshape(x.shape)(Iota(x.spec.size, int64)()), key)
+
+    def _flat(self, name: str, values: Operand) -> tuple[Node, Node]:
+        x, given = as_nodes(name, self._x, values)
+        wanted = self._picked.shape
+        try:
+            return Reshape((x.spec.size,))(x), broadcast_to(given, wanted)
+        except ShapeError:
+            error = ShapeError(f"{name}: values of shape {shape_text(given.shape)} do not fill {shape_text(wanted)}")
+            raise explain(error, (x, given)) from None
+
+    def add(self, values: Operand) -> Node:
+        """x with values added at the index; where an index comes twice, both are added.
+
+        >>> gn.evaluate(gn.constant([1, 2, 3]).at[[0, 0]].add(10))
+        """
+        flat, given = self._flat("at.add", values)
+        return Reshape(self._x.shape)(flat + ScatterAdd((0,), flat.shape)(given, self._picked))
+
+    def set(self, values: Operand) -> Node:
+        """x with values in the place of its elements at the index; where an index comes twice, the last value stays.
+
+        >>> gn.evaluate(gn.constant([1, 2, 3]).at[1:].set(0))
+        """
+        flat, given = self._flat("at.set", values)
+        return Reshape(self._x.shape)(ScatterSet((0,))(flat, given, self._picked))

@@ -1,0 +1,39 @@
+"""What the element-wise operations have in common: the kinds of data types they take, and printing precedence."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from graphnn.errors import DTypeError
+from graphnn.ir.dtype import DType, bool_, result_dtype
+from graphnn.ir.op import Elementwise
+
+# How strongly printed forms bind: {0:20} in a template puts operand 0 in parentheses unless it binds at least as 20.
+COMPARE, ADD, MULTIPLY, UNARY, POWER = 5, 10, 20, 30, 40
+
+_KINDS = {
+    "numeric": (lambda dtype: dtype.is_numeric, "int64"),
+    "floating-point": (lambda dtype: dtype.is_floating, "float32"),
+    "integer": (lambda dtype: dtype.is_integer, "int64"),
+    "integer or bool": (lambda dtype: not dtype.is_floating, "int64"),
+    "bool": (lambda dtype: dtype is bool_, "bool"),
+    "any": (lambda dtype: True, ""),
+}
+
+
+def check_kind(name: str, kind: str, dtypes: tuple[DType, ...]) -> None:
+    """Check that all data types are of a kind such as ``floating-point``."""
+    accepts, cast = _KINDS[kind]
+    for dtype in dtypes:
+        if not accepts(dtype):
+            raise DTypeError(f"{name} takes {kind} arrays, not {dtype}", f"Cast it: x.astype('{cast}').")
+
+
+class Arithmetic(Elementwise):
+    """An element-wise operation whose operands are of one kind, and whose result has their promoted type."""
+
+    kind: ClassVar[str] = "numeric"
+
+    def infer_dtype(self, *dtypes: DType) -> DType:
+        check_kind(self.name, self.kind, dtypes)
+        return result_dtype(self.name, *dtypes)

@@ -1,0 +1,80 @@
+"""Operands: how numbers, arrays and lists that stand beside nodes become nodes."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from graphnn.errors import DTypeError, GraphnnError
+from graphnn.ir.dtype import DEFAULT_FLOAT, DEFAULT_INT, DType, bool_, check_scalar, promote
+from graphnn.ir.leaves import Constant, Payload, constant
+from graphnn.ir.node import Node, explain
+from graphnn.ir.source import user_source
+
+Operand: TypeAlias = "Node | np.ndarray[Any, Any] | np.generic | bool | int | float | list[Any] | tuple[Any, ...]"
+"""What a function of graphnn takes as an array: a node, a NumPy array, a Python number or a list of numbers."""
+
+
+def as_node(value: Operand, dtype: DType | None = None) -> Node:
+    """A node for anything array-like; `dtype` is for Python numbers."""
+    if isinstance(value, Node):
+        return value
+    if isinstance(value, (np.ndarray, np.generic, bool, int, float)):
+        return constant(value, dtype if type(value) in (bool, int, float) else None)
+    if isinstance(value, (list, tuple)) and not _holds_node(value):
+        return constant(value, dtype)
+    hint = "Use gn.stack or gn.concat to join nodes." if isinstance(value, (list, tuple)) else ""
+    raise DTypeError(
+        f"cannot make a node of {type(value).__name__}: {value!r}"[:200], hint, at=str(user_source() or "")
+    )
+
+
+def _holds_node(values: Any) -> bool:
+    return any(isinstance(v, Node) or (isinstance(v, (list, tuple)) and _holds_node(v)) for v in values)
+
+
+def as_nodes(name: str, *values: Operand) -> tuple[Node, ...]:
+    """Nodes for the operands of one operation. Python numbers and weak constants take the data type of the others.
+
+    Raises
+    ------
+    DTypeError
+        If a Python number does not fit, such as 0.5 beside an int64 array.
+    """
+    strong: DType | None = None
+    weak = False
+    for value in values:
+        if isinstance(value, Node) and not (type(value.op) is Constant and value.op.weak):
+            strong = value.dtype if strong is None else (promote(strong, value.dtype) or strong)
+        elif isinstance(value, (np.ndarray, np.generic)):
+            dtype = as_node(value).dtype
+            strong = dtype if strong is None else (promote(strong, dtype) or strong)
+        else:
+            weak = True
+    if not weak:
+        return tuple([value if isinstance(value, Node) else as_node(value) for value in values])
+    if strong is None:
+        strong = _default_for(values)
+    return tuple([_with_dtype(name, value, strong, values) for value in values])
+
+
+def _default_for(values: tuple[Any, ...]) -> DType:
+    kinds = [value.dtype.kind if isinstance(value, Node) else np.asarray(value).dtype.kind for value in values]
+    if any(kind.startswith("f") for kind in kinds):
+        return DEFAULT_FLOAT
+    return bool_ if all(kind.startswith("b") for kind in kinds) else DEFAULT_INT
+
+
+def _with_dtype(name: str, value: Any, dtype: DType, values: tuple[Any, ...]) -> Node:
+    if isinstance(value, Node):
+        if not (type(value.op) is Constant and value.op.weak) or value.dtype is dtype:
+            return value
+        value = value.op.payload.array.item()
+    if isinstance(value, (bool, int, float)) and not isinstance(value, np.generic):
+        try:
+            check_scalar(name, value, dtype)
+        except GraphnnError as error:
+            raise explain(error, tuple(v for v in values if isinstance(v, Node))) from None
+        return Constant(Payload(np.asarray(value, dtype.numpy)))()
+    return as_node(value)

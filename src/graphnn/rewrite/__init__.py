@@ -1,0 +1,1 @@
+"""Floor 4: graphs rewritten without a change of meaning."""

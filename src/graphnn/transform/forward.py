@@ -1,0 +1,136 @@
+"""Forward mode: tangents are carried along the topological order, from the inputs to the outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from graphnn.errors import DifferentiationError
+from graphnn.ir import tree
+from graphnn.ir.leaves import Placeholder, constant
+from graphnn.ir.node import Node, build
+from graphnn.ir.op import Elementwise, General, Linear
+from graphnn.ir.source import apart, serving
+from graphnn.ops.arithmetic import negative
+from graphnn.ops.bitwise import astype
+from graphnn.ops.composite import Composite
+from graphnn.ops.movement import broadcast_to
+from graphnn.ops.reduction import sum
+from graphnn.transform.reverse import (
+    Pull,
+    active_between,
+    checked_targets,
+    directions,
+    pulls_of,
+    reverse_pass,
+    zeros_of,
+)
+
+
+def forward_pass(
+    outputs: Sequence[Node], tangents: dict[Node, Node], stop: frozenset[Node] = frozenset()
+) -> dict[Node, Node]:
+    """The tangents of all nodes between the given ones and the outputs; nodes without an entry have the tangent zero."""
+    found = dict(tangents)
+    for node in active_between(outputs, frozenset(tangents), stop):
+        if node in found or node in stop:
+            continue
+        pushed = tuple(found.get(operand) for operand in node.inputs)
+        if any(tangent is not None for tangent in pushed):
+            with serving(node, "forward"):
+                tangent = push(node, pushed)
+                if tangent is not None:
+                    found[node] = _fit(tangent, node)
+    return found
+
+
+def push(node: Node, tangents: tuple[Node | None, ...]) -> Node | None:
+    """The tangent of one node from those of its operands, by its op's rule."""
+    op, operands = node.op, node.inputs
+    if isinstance(op, Elementwise):
+        terms = []
+        for partial, tangent in zip(op.partials(*operands, out=node), tangents, strict=True):
+            if partial is not None and tangent is not None:
+                scaled = tangent * partial if isinstance(partial, Node) else tangent
+                terms.append(negative(scaled) if isinstance(partial, int) and partial == -1 else scaled)
+        return _sum(terms)
+    if isinstance(op, Linear):
+        if op.linear_in is None:
+            return op(*(_or_zero(t, x) for t, x in zip(tangents, operands, strict=True)))
+        terms = [
+            op(*(tangents[i] if j == i else x for j, x in enumerate(operands)))  # type: ignore[misc]
+            for i in op.linear_in
+            if tangents[i] is not None
+        ]
+        return _sum(terms)
+    if isinstance(op, Composite) and op.definition.rule is None:
+        inner = op.expand(*operands)
+        given = {x: t for x, t in zip(operands, tangents, strict=True) if t is not None}
+        return forward_pass([inner], given, frozenset(operands)).get(inner)
+    if isinstance(op, General):
+        own = op.jvp(tangents, *operands, out=node)
+        if own is not NotImplemented:
+            return own
+    return _push_by_pulling(node, tangents)
+
+
+def _push_by_pulling(node: Node, tangents: tuple[Node | None, ...]) -> Node | None:
+    """J t from the rule for g J: that is linear in g, so differentiating ``sum(g J * t)`` by g gives it back."""
+    with apart():
+        g = build(Placeholder(), (), node.spec, name="g")
+    wanted = [tangent is not None for tangent in tangents]
+    total: Node | None = None
+    for pull, tangent in zip(pulls_of(node, Pull(g), wanted), tangents, strict=True):
+        if pull is not None and tangent is not None:
+            term = sum(astype(pull.materialized(), tangent.dtype) * tangent)
+            total = term if total is None else total + term
+    if total is None:
+        return None
+    stop = frozenset((*node.inputs, node, *(t for t in tangents if t is not None)))
+    adjoints, _ = reverse_pass([total], [Pull(constant(1.0, total.dtype))], [g], stop)
+    return adjoints[g].materialized() if g in adjoints else None
+
+
+def _or_zero(tangent: Node | None, x: Node) -> Node:
+    if not x.dtype.is_floating:
+        return x
+    return zeros_of(x) if tangent is None else tangent
+
+
+def _sum(terms: list[Node]) -> Node | None:
+    total: Node | None = None
+    for term in terms:
+        total = term if total is None else total + term
+    return total
+
+
+def _fit(tangent: Node, node: Node) -> Node:
+    return astype(broadcast_to(tangent, node.shape), node.dtype)
+
+
+def jvp(outputs: Any, wrt: Any, tangents: Any, *, allow_unused: bool = False) -> Any:
+    """Jacobian-vector product: ``d outputs / d w * tangent``, summed over `wrt`, in one forward pass.
+
+    Parameters
+    ----------
+    outputs : a node, or a tree of nodes
+    wrt : a node or a list of nodes
+    tangents : for each node of `wrt` an array or node of its shape
+    allow_unused : do not mind nodes that the outputs do not depend on
+
+    Returns
+    -------
+    The tangents of the outputs, in their structure.
+
+    >>> x = gn.placeholder("x", (2,))
+    >>> gn.evaluate(gn.jvp(x * x, x, [1.0, 10.0]), {x: [3.0, 4.0]})
+    """
+    ends = [leaf for _, leaf in tree.leaves(outputs)]
+    nodes = [wrt] if isinstance(wrt, Node) else list(wrt)
+    for node in ends:
+        if not node.dtype.is_floating:
+            raise DifferentiationError(f"jvp: {node.label} is {node.dtype}: only floating-point numbers have derivatives")
+    checked_targets("jvp", ends, nodes, allow_unused)
+    start = dict(zip(nodes, directions("jvp", "tangents", nodes, tangents), strict=True))
+    found = forward_pass(ends, start)
+    return tree.rebuild(outputs, iter([_or_zero(found.get(node), node) for node in ends]))
