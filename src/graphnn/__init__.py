@@ -9,6 +9,7 @@ algebra, the step-by-step trace and a compiled training step.
 >>> loss = gn.mean(gn.square(x @ w))
 >>> step = gn.function([x], loss, updates={w: w - 0.1 * gn.grad(loss, w)})
 >>> float(step([[1.0, 1.0]]))
+9.0
 """
 
 import importlib as _importlib

@@ -99,6 +99,9 @@ class Function:
             raise GraphError(f"on_unused is 'raise' or 'ignore', not {unused!r}")
         needed = set(self.graph.inputs)
         spare = [a for a in self._signature.arguments if a.node not in needed]
+        if spare:  # an input may be there for its size only
+            sizes = {name for node in self.graph.nodes for name in (node.spec.names | node.op.size_names())}
+            spare = [a for a in spare if not a.spec.names & sizes]
         if spare and unused == "raise":
             raise GraphError(
                 f"the outputs do not depend on the input {spare[0].path}",
@@ -151,6 +154,7 @@ def function(
     >>> w = gn.parameter("w", 2.0)
     >>> f = gn.function([x], gn.sum(w * x), updates={w: w + 1})
     >>> float(f([1.0, 2.0])), float(f(x=[1.0, 2.0])), float(w.value)
+    (6.0, 9.0, 4.0)
     """
     return Function(inputs, outputs, updates, backend, debug, on_unused)
 
@@ -165,6 +169,7 @@ def evaluate(outputs: Any, feeds: Mapping[Any, Any] | None = None) -> Any:
 
     >>> x = gn.placeholder("x", (2,))
     >>> gn.evaluate(x * 10, {x: [1.0, 2.0]})
+    array([10., 20.], dtype=float32)
 
     Raises
     ------

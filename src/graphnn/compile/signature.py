@@ -107,7 +107,7 @@ def check_bound(arguments: Sequence[Argument], nodes: Sequence[Node]) -> None:
     """Check that every size name of the graph is bound by an input on its own."""
     bound = {str(s) for a in arguments for s in a.spec.shape if isinstance(s, Dim) and s.names == {str(s)}}
     for node in nodes:
-        for name in node.spec.names - bound:
+        for name in (node.spec.names | node.op.size_names()) - bound:
             raise GraphError(
                 f"the size {name!r} of {node.label} is not determined by any input",
                 f"Some input must have an axis of the size {name!r} alone.",

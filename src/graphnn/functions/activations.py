@@ -24,6 +24,7 @@ def relu(x: Operand, /) -> Node:
     """Rectified linear unit ``max(x, 0)``. Its derivative is 1 for x > 0, else 0, also at 0.
 
     >>> gn.evaluate(gn.relu([-1.0, 0.0, 2.0]))
+    array([0., 0., 2.], dtype=float32)
     """
     return maximum(x, 0)
 
@@ -40,6 +41,7 @@ def leaky_relu(x: Operand, /, *, negative_slope: float = 0.01) -> Node:
     Source: Maas, Hannun, Ng, "Rectifier nonlinearities improve neural network acoustic models", 2013.
 
     >>> gn.evaluate(gn.leaky_relu([-1.0, 2.0]))
+    array([-0.01,  2.  ], dtype=float32)
     """
     node = as_node(x)
     return where(node > 0, node, negative_slope * node)
@@ -52,6 +54,7 @@ def elu(x: Operand, /, *, alpha: float = 1.0) -> Node:
     Source: Clevert, Unterthiner, Hochreiter, "Fast and accurate deep network learning by exponential linear units", 2016.
 
     >>> gn.evaluate(gn.elu([-1.0, 2.0])).round(4)
+    array([-0.6321,  2.    ], dtype=float32)
     """
     node = as_node(x)
     return where(node > 0, node, alpha * expm1(minimum(node, 0)))
@@ -75,6 +78,7 @@ def selu(x: Operand, /) -> Node:
     Source: Klambauer, Unterthiner, Mayr, Hochreiter, "Self-normalizing neural networks", 2017.
 
     >>> gn.evaluate(gn.selu([-1.0, 2.0])).round(4)
+    array([-1.1113,  2.1014], dtype=float32)
     """
     return 1.0507009873554805 * elu(x, alpha=1.6732632423543772)
 
@@ -84,6 +88,7 @@ def sigmoid(x: Operand, /) -> Node:
     """Logistic function ``1 / (1 + exp(-x))``, between 0 and 1. Its derivative is ``s * (1 - s)``.
 
     >>> gn.evaluate(gn.sigmoid([0.0, 2.0])).round(4)
+    array([0.5   , 0.8808], dtype=float32)
     """
     node = as_node(x)
     small = exp(-abs(node))  # at most 1, so nothing overflows
@@ -102,6 +107,7 @@ def silu(x: Operand, /) -> Node:
     Source: Elfwing, Uchibe, Doya, "Sigmoid-weighted linear units for neural network function approximation", 2018.
 
     >>> gn.evaluate(gn.silu([0.0, 2.0])).round(4)
+    array([0.    , 1.7616], dtype=float32)
     """
     node = as_node(x)
     return node * sigmoid(node)
@@ -112,6 +118,7 @@ def softplus(x: Operand, /) -> Node:
     """``log(1 + exp(x))``, a smooth relu. Its derivative is sigmoid(x).
 
     >>> gn.evaluate(gn.softplus([0.0, 1000.0])).round(4)
+    array([6.931e-01, 1.000e+03], dtype=float32)
     """
     node = as_node(x)
     return maximum(node, 0) + log1p(exp(-abs(node)))
@@ -130,6 +137,7 @@ def gelu(x: Operand, /, *, approximate: str = "none") -> Node:
     Source: Hendrycks, Gimpel, "Gaussian error linear units", 2016.
 
     >>> gn.evaluate(gn.gelu([0.0, 2.0])).round(4)
+    array([0.    , 1.9545], dtype=float32)
     """
     node = as_node(x)
     if approximate == "tanh":
@@ -145,6 +153,7 @@ def softmax(x: Operand, /, *, axis: int = -1) -> Node:
     """Normalised exponential ``exp(x) / sum(exp(x))`` along an axis: positive numbers that sum to 1.
 
     >>> gn.evaluate(gn.softmax([0.0, 1.0, 1000.0])).round(4)
+    array([0., 0., 1.], dtype=float32)
     """
     node = as_node(x)
     place = normalize_axis("softmax", axis, node.ndim)
@@ -163,6 +172,7 @@ def log_softmax(x: Operand, /, *, axis: int = -1) -> Node:
     """``log(softmax(x)) = x - logsumexp(x)`` along an axis, without overflow or loss.
 
     >>> gn.evaluate(gn.log_softmax([0.0, 1000.0]))
+    array([-1000.,     0.], dtype=float32)
     """
     node = as_node(x)
     place = normalize_axis("log_softmax", axis, node.ndim)

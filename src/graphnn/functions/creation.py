@@ -19,6 +19,7 @@ def full(shape: Any, fill_value: bool | int | float, *, dtype: Any = None) -> No
     """An array of one number; int64 or float32 unless told, by the kind of the number.
 
     >>> gn.evaluate(gn.full((2,), 7))
+    array([7, 7])
     """
     return broadcast_to(constant(fill_value, as_dtype(dtype if dtype is not None else type(fill_value))), as_shape(shape))
 
@@ -27,6 +28,7 @@ def zeros(shape: Any, *, dtype: Any = DEFAULT_FLOAT) -> Node:
     """An array of zeros.
 
     >>> gn.evaluate(gn.zeros((2,)))
+    array([0., 0.], dtype=float32)
     """
     return full(shape, 0, dtype=dtype)
 
@@ -35,6 +37,7 @@ def ones(shape: Any, *, dtype: Any = DEFAULT_FLOAT) -> Node:
     """An array of ones.
 
     >>> gn.evaluate(gn.ones((2,)))
+    array([1., 1.], dtype=float32)
     """
     return full(shape, 1, dtype=dtype)
 
@@ -43,6 +46,7 @@ def zeros_like(x: Operand, /, *, dtype: Any = None) -> Node:
     """Zeros of the shape and data type of x.
 
     >>> gn.evaluate(gn.zeros_like([1.0, 2.0]))
+    array([0., 0.], dtype=float32)
     """
     node = as_node(x)
     return full(node.shape, 0, dtype=dtype if dtype is not None else node.dtype)
@@ -52,6 +56,7 @@ def ones_like(x: Operand, /, *, dtype: Any = None) -> Node:
     """Ones of the shape and data type of x.
 
     >>> gn.evaluate(gn.ones_like([1.0, 2.0]))
+    array([1., 1.], dtype=float32)
     """
     node = as_node(x)
     return full(node.shape, 1, dtype=dtype if dtype is not None else node.dtype)
@@ -61,6 +66,7 @@ def full_like(x: Operand, /, fill_value: bool | int | float, *, dtype: Any = Non
     """One number in the shape and data type of x.
 
     >>> gn.evaluate(gn.full_like([1.0, 2.0], 3.0))
+    array([3., 3.], dtype=float32)
     """
     node = as_node(x)
     return full(node.shape, fill_value, dtype=dtype if dtype is not None else node.dtype)
@@ -70,6 +76,7 @@ def arange(start: Any, /, stop: Any = None, step: int = 1, *, dtype: Any = DEFAU
     """The whole numbers from start (0 where only one is given) up to but without stop; sizes may be named.
 
     >>> gn.evaluate(gn.arange(2, 8, 3))
+    array([2, 5])
     """
     first, last = (0, start) if stop is None else (start, stop)
     wanted = as_dtype(dtype)
@@ -90,6 +97,7 @@ def linspace(start: float, stop: float, /, num: int, *, endpoint: bool = True, d
     """`num` equally spaced numbers from start to stop, which is the last of them unless ``endpoint=False``.
 
     >>> gn.evaluate(gn.linspace(0.0, 1.0, 3))
+    array([0. , 0.5, 1. ], dtype=float32)
     """
     import numpy as np
 
@@ -102,6 +110,8 @@ def eye(n_rows: Any, n_cols: Any = None, /, *, k: int = 0, dtype: Any = DEFAULT_
     """A matrix with ones on the k-th diagonal and zeros elsewhere.
 
     >>> gn.evaluate(gn.eye(2))
+    array([[1., 0.],
+           [0., 1.]], dtype=float32)
     """
     rows = Iota(as_size(n_rows), DEFAULT_INT)()
     columns = Iota(as_size(n_rows if n_cols is None else n_cols), DEFAULT_INT)()
@@ -114,6 +124,7 @@ def dim_size(x: Operand, /, axis: int, *, dtype: Any = DEFAULT_INT) -> Node:
     >>> x = gn.placeholder("x", ("batch", 3))
     >>> f = gn.function([x], gn.dim_size(x, 0))
     >>> int(f(np.zeros((5, 3), "float32")))
+    5
     """
     node = as_node(x)
     return size_node(node.shape[normalize_axis("dim_size", axis, node.ndim)], as_dtype(dtype))
@@ -130,6 +141,8 @@ def one_hot(x: Operand, /, num_classes: int, *, dtype: Any = DEFAULT_FLOAT) -> N
     A number outside 0 ... num_classes - 1 gives a row of zeros.
 
     >>> gn.evaluate(gn.one_hot([2, 0], 3))
+    array([[0., 0., 1.],
+           [1., 0., 0.]], dtype=float32)
     """
     node = as_node(x)
     if not node.dtype.is_integer:

@@ -28,6 +28,7 @@ def einsum(subscripts: str, /, *operands: Operand) -> Node:
     Products of more than two operands are taken pairwise, in an order that keeps intermediate results small.
 
     >>> gn.evaluate(gn.einsum("i,i->", [1.0, 2.0], [3.0, 4.0]))
+    array(11., dtype=float32)
 
     Raises
     ------

@@ -20,6 +20,7 @@ def flip(x: Operand, /, *, axis: int | Sequence[int] | None = None) -> Node:
     """The elements in reverse order along the given axes, or along all.
 
     >>> gn.evaluate(gn.flip([1, 2, 3]))
+    array([3, 2, 1])
     """
     node = as_node(x)
     axes = normalize_axes("flip", axis, node.ndim)
@@ -30,6 +31,7 @@ def moveaxis(x: Operand, source: int | Sequence[int], destination: int | Sequenc
     """Axes moved to other places; the rest keep their order.
 
     >>> gn.moveaxis(gn.placeholder("x", (2, 3, 4)), 0, -1).shape
+    (3, 4, 2)
     """
     node = as_node(x)
     old, new = normalize_axes("moveaxis", source, node.ndim), normalize_axes("moveaxis", destination, node.ndim)
@@ -45,6 +47,7 @@ def flatten(x: Operand, /, *, start: int = 0) -> Node:
     """All axes from `start` on joined to one: ``[batch, 28, 28] -> [batch, 784]`` for start 1.
 
     >>> gn.flatten(gn.placeholder("x", ("batch", 28, 28)), start=1).shape
+    (batch, 784)
     """
     node = as_node(x)
     place = start if node.ndim == start else normalize_axis("flatten", start, max(node.ndim, 1))
@@ -58,6 +61,7 @@ def tile(x: Operand, repetitions: Sequence[Any], /) -> Node:
     """x laid out several times along each axis.
 
     >>> gn.evaluate(gn.tile([1, 2], (2,)))
+    array([1, 2, 1, 2])
     """
     node = as_node(x)
     times = [as_size(n) for n in repetitions]
@@ -72,6 +76,7 @@ def repeat(x: Operand, repeats: int, /, *, axis: int | None = None) -> Node:
     """Each element, or each slice along an axis, several times in a row; flattened first where `axis` is None.
 
     >>> gn.evaluate(gn.repeat([1, 2], 2))
+    array([1, 1, 2, 2])
     """
     node = as_node(x)
     if not isinstance(repeats, int) or repeats < 0:
@@ -93,6 +98,7 @@ def pad(x: Operand, widths: Any, /, *, mode: str = "constant", value: float = 0.
         ``"wrap"`` goes round.
 
     >>> gn.evaluate(gn.pad([1, 2], (1, 2), value=9))
+    array([9, 1, 2, 9, 9])
     """
     node = as_node(x)
     pairs = _pairs(widths, node)

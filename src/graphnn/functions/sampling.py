@@ -23,6 +23,7 @@ def stream(seed: int, name: str = "stream") -> Variable:
     same bits in the same program, on every backend.
 
     >>> gn.stream(7).value
+    array([7, 0], dtype=uint64)
     """
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= int(seed) < 2**64:
         raise GraphError(f"a seed is an int from 0 to 2**64 - 1, not {seed!r}")
@@ -39,6 +40,7 @@ def uniform(source: Node, shape: Any, *, draw: int = 0, dtype: Any = DEFAULT_FLO
 
     >>> u = gn.uniform(gn.stream(0), (1000,))
     >>> bool(0.45 < gn.evaluate(u).mean() < 0.55)
+    True
     """
     wanted = as_dtype(dtype)
     digits = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}.get(wanted.name)
@@ -54,6 +56,7 @@ def bernoulli(source: Node, p: float, shape: Any, *, draw: int = 0) -> Node:
     """Random bools, True with the probability p.
 
     >>> gn.evaluate(gn.bernoulli(gn.stream(0), 0.0, (3,)))
+    array([False, False, False])
     """
     return uniform(source, shape, draw=draw, dtype="float64") < p
 
@@ -64,6 +67,7 @@ def dropout(x: Operand, source: Node, /, *, p: float = 0.5, draw: int = 0) -> No
     Source: Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, "Dropout", JMLR 15, 2014.
 
     >>> gn.evaluate(gn.dropout([1.0, 1.0], gn.stream(0), p=0.0))
+    array([1., 1.], dtype=float32)
     """
     node = as_node(x)
     if not 0.0 <= p <= 1.0:

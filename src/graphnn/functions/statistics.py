@@ -29,6 +29,7 @@ def mean(x: Operand, /, *, axis: Axes = None, keepdims: bool = False) -> Node:
     """Arithmetic mean ``sum(x) / n`` over the given axes, or over all; NaN for n = 0.
 
     >>> gn.evaluate(gn.mean([[1.0, 2.0], [3.0, 5.0]], axis=0))
+    array([2. , 3.5], dtype=float32)
     """
     node = as_node(x)
     if not node.dtype.is_floating:
@@ -42,7 +43,8 @@ def mean(x: Operand, /, *, axis: Axes = None, keepdims: bool = False) -> Node:
 def var(x: Operand, /, *, axis: Axes = None, correction: float = 0.0, keepdims: bool = False) -> Node:
     """Variance ``sum((x - mean(x))**2) / (n - correction)``; ``correction=1`` for the unbiased estimate of a sample.
 
-    >>> gn.evaluate(gn.var([1.0, 2.0, 3.0]), ).round(4)
+    >>> gn.evaluate(gn.var([1.0, 2.0, 3.0])).round(4)
+    np.float32(0.6667)
     """
     node = as_node(x)
     check_kind("var", "floating-point", (node.dtype,))
@@ -58,6 +60,7 @@ def std(x: Operand, /, *, axis: Axes = None, correction: float = 0.0, keepdims: 
     """Standard deviation ``sqrt(var(x))``.
 
     >>> gn.evaluate(gn.std([1.0, 2.0, 3.0])).round(4)
+    np.float32(0.8165)
     """
     return sqrt(var(x, axis=axis, correction=correction, keepdims=keepdims))
 
@@ -73,6 +76,7 @@ def vector_norm(x: Operand, /, *, axis: Axes = None, keepdims: bool = False, ord
     At the zero vector, where the norm has a kink, its derivative is 0.
 
     >>> gn.evaluate(gn.vector_norm([3.0, 4.0]))
+    array(5., dtype=float32)
     """
     node = as_node(x)
     check_kind("vector_norm", "floating-point", (node.dtype,))
@@ -96,6 +100,7 @@ def logsumexp(x: Operand, /, *, axis: Axes = None, keepdims: bool = False) -> No
     Its derivative is ``exp(x - logsumexp(x))``, which is softmax(x).
 
     >>> gn.evaluate(gn.logsumexp([1000.0, 1000.0])).round(2)
+    np.float32(1000.69)
     """
     node = as_node(x)
     axes = normalize_axes("logsumexp", axis, node.ndim)

@@ -14,12 +14,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from graphnn.ir.arrays import Array
 from graphnn.ir.dims import Dim
 from graphnn.ir.dtype import DType
 from graphnn.ir.leaves import Constant, DimSize, Iota, Payload
 from graphnn.ir.node import Node, printable
 from graphnn.ir.op import Op
-from graphnn.ir.symbols import latex_name, latex_number
+from graphnn.ir.symbols import latex_name, latex_number, latex_size
 
 Style: TypeAlias = Literal["python", "latex"]
 """How expressions are printed."""
@@ -143,9 +144,11 @@ def name_of(node: Node, style: Style) -> Fragment:
     if isinstance(op, DimSize):
         size = str(op.size)
         simple = size.isidentifier() or size.isdigit()
-        return Fragment(rf"\mathrm{{{size}}}" if latex else size, _ATOM if simple else 0, style)
+        return Fragment(latex_size(op.size) if latex else size, _ATOM if simple else 0, style)
     if isinstance(op, Iota):
-        return Fragment(rf"\left(0, \ldots, {op.size} - 1\right)" if latex else f"arange({op.size})", _ATOM, style)
+        last = op.size - 1
+        text = rf"\left(0, \ldots, {latex_size(last)}\right)" if latex else f"arange({op.size})"
+        return Fragment(text, _ATOM, style)
     inside = (r"\left(\ldots\right)" if latex else "(…)") if node.inputs else ""
     return Fragment((latex_name(op.name) if latex else printable(op.name)) + inside, _ATOM, style)
 
@@ -157,6 +160,11 @@ def number_of(node: Node) -> Any:
     return None
 
 
+def is_short(array: Array) -> bool:
+    """Whether an array is so small that expressions print its elements."""
+    return array.ndim == 0 or (array.ndim == 1 and 0 < array.size <= 4)
+
+
 def _constant(payload: Payload, style: Style) -> Fragment:
     array = payload.array
     if array.ndim == 0:
@@ -164,7 +172,7 @@ def _constant(payload: Payload, style: Style) -> Fragment:
         negative = text.startswith("-")
         atom = style == "python" or r"\cdot" not in text
         return Fragment(text, _UNARY if negative else _ATOM if atom else _MULTIPLY, style)
-    if array.ndim == 1 and 0 < array.size <= 4:
+    if is_short(array):
         items = ", ".join(latex_number(x) if style == "latex" else str(x) for x in array)
         return Fragment(rf"\left[{items}\right]" if style == "latex" else f"[{items}]", _ATOM, style)
     if style == "latex":
@@ -191,7 +199,7 @@ def _template(node: Node, operands: list[Fragment], style: Style) -> tuple[str, 
         return (r"{0:50}^{{\top}}" if latex else "{0:100}.T"), (45 if latex else _ATOM)
     if latex:
         if op.latex:
-            return op.latex, op.precedence
+            return op.latex, op.precedence if op.name != "where" else 0  # a brace has no end of its own
         name = latex_name(op.name).replace("{", "{{").replace("}", "}}")
         return rf"{name}\left({{args}}\right)", _ATOM
     if not op.python:
@@ -281,6 +289,8 @@ def _keywords(node: Node) -> dict[str, str]:
 
 def static_fields(node: Node) -> str:
     """The static fields of a node's op as text, such as ``axis=1, keepdims=True``; empty where all are at their defaults."""
+    if hasattr(node.op, "is_matmul"):
+        return "" if node.op.is_matmul else f"'{node.op.left},{node.op.right}->{node.op.result}'"
     return ", ".join(f"{key}={value}" for key, value in _keywords(node).items())
 
 
@@ -315,7 +325,8 @@ def _cut(cut: tuple[int | None, int | None, int]) -> str:
 
 def _python(value: Any) -> str:
     if isinstance(value, tuple):
-        return f"({', '.join(map(_python, value))}{',' if len(value) == 1 else ''})"
+        inside = ", ".join(map(_python, value))
+        return f"({inside},)" if len(value) == 1 else f"({inside})"
     if isinstance(value, (Dim, DType)):
         return str(value)
     return printable(repr(value))
@@ -330,6 +341,8 @@ def _latex_field(value: Any) -> str:
         return latex_name(str(value)) if value != "" else ""
     if isinstance(value, DType):
         return str(value)
+    if isinstance(value, Dim):
+        return latex_size(value)
     return latex_number(value) if isinstance(value, (int, float)) else latex_name(str(value))
 
 
@@ -370,6 +383,7 @@ __all__ = [
     "Fragment",
     "Style",
     "expression",
+    "is_short",
     "name_of",
     "number_of",
     "static_fields",

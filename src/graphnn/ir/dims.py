@@ -79,7 +79,7 @@ class Dim:
 
     >>> h = Dim("h")
     >>> (h + 2 * 1 - 3) // 2 + 1
-    (h - 1)//2 + 1
+    (h + 1)//2
     >>> 2 * h - h - h
     0
     >>> (2 * h + 4) // 2
@@ -234,6 +234,10 @@ def positive_part(size: Size) -> Size:
         return max(size, 0)
     if all(factor > 0 for factor in size.terms.values()):
         return size
+    first = min((mono for mono in size.terms if mono), key=_order)
+    if size.terms[first] < 0:
+        # max(a, 0) = a + max(-a, 0): one form of the two, so that x[1:] and x[:-1] have equal sizes.
+        return size + positive_part(-size)
     return _size({((Positive(size), 1),): 1})
 
 

@@ -23,11 +23,12 @@ class DType:
     (float32, True, True)
     """
 
-    __slots__ = ("_numpy", "bits", "kind", "name")
+    __slots__ = ("_hash", "_numpy", "bits", "kind", "name")
 
     def __init__(self, name: str, kind: str, bits: int) -> None:
         self.name, self.kind, self.bits = name, kind, bits
         self._numpy: np.dtype[Any] | None = None
+        self._hash = hash(name)
 
     @property
     def numpy(self) -> np.dtype[Any]:
@@ -67,7 +68,7 @@ class DType:
             return False
 
     def __hash__(self) -> int:
-        return hash(self.name)
+        return self._hash
 
     def __repr__(self) -> str:
         return self.name

@@ -66,6 +66,10 @@ class Constant(Leaf):
     payload: Payload
     weak: bool = False
 
+    @property
+    def label(self) -> str:
+        return repr(self.payload)
+
     def infer(self, *specs: Spec) -> Spec:
         return Spec(self.payload.array.shape, as_dtype(self.payload.array.dtype))
 

@@ -103,7 +103,7 @@ class Node:
         """How messages and pictures call it: the user's name, or a short expression such as ``relu(…)``."""
         if self.name is not None:
             return printable(self.name)
-        return f"{self.op.name}(…)" if self.inputs else self.op.name
+        return f"{self.op.name}(…)" if self.inputs else self.op.label
 
     def named(self, name: str) -> Node:
         """The same value under a name of the user's, which pictures, errors and traces then use."""

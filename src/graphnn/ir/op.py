@@ -7,6 +7,7 @@ derivative rule, and the templates that print it. Backends know how to run it; s
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias, dataclass_transform
@@ -77,6 +78,11 @@ class Op(metaclass=_Frozen):
         """The public function that makes it, such as ``permute_dims``."""
         return _snake(type(self).__name__)
 
+    @property
+    def label(self) -> str:
+        """How messages and pictures call it where it has no operands."""
+        return self.name
+
     def infer(self, *specs: Spec) -> Spec:
         """The spec of the result, for named and for concrete sizes alike; raises ShapeError or DTypeError."""
         raise NotImplementedError(f"{type(self).__name__}.infer")
@@ -84,6 +90,10 @@ class Op(metaclass=_Frozen):
     def fields(self) -> dict[str, Any]:
         """The static fields by name."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    def size_names(self) -> frozenset[str]:
+        """The named sizes in its fields."""
+        return frozenset(name for value in self.fields().values() for name in _names(value))
 
     def bind(self, sizes: Mapping[str, Size]) -> Op:
         """The same op with named sizes replaced in its fields."""
@@ -108,7 +118,12 @@ class Elementwise(Op):
     elementwise: ClassVar[bool] = True
 
     def infer(self, *specs: Spec) -> Spec:
-        return Spec(broadcast(self.name, *(spec.shape for spec in specs)), self.infer_dtype(*[s.dtype for s in specs]))
+        first = specs[0]
+        for spec in specs:
+            if spec.shape != first.shape:
+                return Spec(broadcast(self.name, *(s.shape for s in specs)), self.infer_dtype(*[s.dtype for s in specs]))
+        dtype = self.infer_dtype(*[spec.dtype for spec in specs])
+        return first if dtype is first.dtype else first.with_dtype(dtype)
 
     def infer_dtype(self, *dtypes: DType) -> DType:
         """The data type of the result: by default the promoted type of the operands."""
@@ -155,6 +170,15 @@ def _bind(value: Any, sizes: Mapping[str, Size]) -> Any:
     return value
 
 
+def _names(value: Any) -> frozenset[str]:
+    if isinstance(value, Dim):
+        return value.names
+    if isinstance(value, tuple):
+        return frozenset(name for item in value for name in _names(item))
+    return frozenset()
+
+
+@functools.cache
 def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 

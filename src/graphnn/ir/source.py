@@ -12,14 +12,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from types import CodeType
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from graphnn.ir.node import Node
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_inside: dict[CodeType, bool] = {}  # is this code part of the package? asked for every frame of every node
+_inside: dict[str, bool] = {}  # is this file part of the package? asked for every frame of every node
 
 
 class Source(NamedTuple):
@@ -68,9 +67,10 @@ def user_source() -> Source | None:
     frame = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
-        inside = _inside.get(code)
+        file = code.co_filename
+        inside = _inside.get(file)
         if inside is None:
-            inside = _inside[code] = code.co_filename.startswith(_PACKAGE)
+            inside = _inside[file] = file.startswith(_PACKAGE)
         if not inside:
             return Source(code.co_filename, frame.f_lineno, code.co_name)
         frame = frame.f_back  # type: ignore[assignment]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from graphnn.ir.dims import Size
 from graphnn.ir.node import printable
 
 _GREEK = {
@@ -76,3 +77,14 @@ def latex_number(value: Any) -> str:
         return digits
     ten = f"10^{{{int(power)}}}"
     return ten if digits == "1" else "-" + ten if digits == "-1" else rf"{digits} \cdot {ten}"
+
+
+def latex_size(size: Size) -> str:
+    r"""A size as LaTeX.
+
+    >>> from graphnn.ir.dims import Dim
+    >>> print(latex_size(2 * Dim("batch") + 1))
+    2\, \mathrm{batch} + 1
+    """
+    text = str(size).replace("**", "^").replace("//", "/").replace("*", r"\, ")
+    return re.sub(r"(?<!\\)\b[^\W\d]\w*", lambda match: latex_name(match[0]), text)

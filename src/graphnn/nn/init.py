@@ -149,11 +149,6 @@ def ones(shape: Shape, generator: np.random.Generator) -> Array:
     return np.ones(shape)
 
 
-@Initializer
-def _constant(shape: Shape, generator: np.random.Generator, *, value: float) -> Array:
-    return np.full(shape, value)
-
-
 def constant(value: float) -> Initializer:
     """All equal to `value`.
 
@@ -161,6 +156,11 @@ def constant(value: float) -> Initializer:
     >>> nn.init.constant(0.5)((2,), np.random.default_rng(0))
     array([0.5, 0.5])
     """
-    made = Initializer(_constant.function, {"value": value})
-    made.__name__ = "constant"  # type: ignore[attr-defined]
-    return made
+    return Initializer(_filled, {"value": value})
+
+
+def _filled(shape: Shape, generator: np.random.Generator, *, value: float) -> Array:
+    return np.full(shape, value)
+
+
+_filled.__name__ = "constant"

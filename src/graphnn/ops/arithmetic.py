@@ -26,6 +26,7 @@ def add(x: Operand, y: Operand, /) -> Node:
     """Sum ``x + y``.
 
     >>> gn.evaluate(gn.add([1.0, 2.0], 3.0))
+    array([4., 5.], dtype=float32)
     """
     return Add()(*as_nodes("add", x, y))
 
@@ -43,6 +44,7 @@ def subtract(x: Operand, y: Operand, /) -> Node:
     """Difference ``x - y``.
 
     >>> gn.evaluate(gn.subtract([1.0, 2.0], 3.0))
+    array([-2., -1.], dtype=float32)
     """
     return Subtract()(*as_nodes("subtract", x, y))
 
@@ -61,6 +63,7 @@ def multiply(x: Operand, y: Operand, /) -> Node:
     """Product ``x * y``, element by element (Hadamard product).
 
     >>> gn.evaluate(gn.multiply([1.0, 2.0], 3.0))
+    array([3., 6.], dtype=float32)
     """
     return Multiply()(*as_nodes("multiply", x, y))
 
@@ -88,6 +91,7 @@ def divide(x: Operand, y: Operand, /) -> Node:
     """Quotient ``x / y`` of floating-point arrays.
 
     >>> gn.evaluate(gn.divide([1.0, 2.0], 4.0))
+    array([0.25, 0.5 ], dtype=float32)
     """
     return Divide()(*as_nodes("divide", x, y))
 
@@ -105,6 +109,7 @@ def floor_divide(x: Operand, y: Operand, /) -> Node:
     """Quotient rounded down, ``floor(x / y)``; integers divided by 0 give 0, as in NumPy.
 
     >>> gn.evaluate(gn.floor_divide([7, -7], 2))
+    array([ 3, -4])
     """
     return FloorDivide()(*as_nodes("floor_divide", x, y))
 
@@ -123,6 +128,7 @@ def remainder(x: Operand, y: Operand, /) -> Node:
     """Remainder ``x - y * floor(x / y)``, with the sign of y.
 
     >>> gn.evaluate(gn.remainder([7, -7], 3))
+    array([1, 2])
     """
     return Remainder()(*as_nodes("remainder", x, y))
 
@@ -140,6 +146,7 @@ def negative(x: Operand, /) -> Node:
     """Negation ``-x``.
 
     >>> gn.evaluate(gn.negative([1.0, -2.0]))
+    array([-1.,  2.], dtype=float32)
     """
     return Negative()(as_node(x))
 
@@ -157,6 +164,7 @@ def positive(x: Operand, /) -> Node:
     """The identity ``+x``.
 
     >>> gn.evaluate(gn.positive([1.0, -2.0]))
+    array([ 1., -2.], dtype=float32)
     """
     return Positive()(as_node(x))
 
@@ -174,6 +182,7 @@ def abs(x: Operand, /) -> Node:
     """Absolute value ``|x|``. Its derivative is ``sign(x)``, hence 0 at 0.
 
     >>> gn.evaluate(gn.abs([1.0, -2.0]))
+    array([1., 2.], dtype=float32)
     """
     return Abs()(as_node(x))
 
@@ -191,6 +200,7 @@ def sign(x: Operand, /) -> Node:
     """Sign of x: -1, 0 or 1, and NaN for NaN. Its derivative is 0.
 
     >>> gn.evaluate(gn.sign([3.0, 0.0, -2.0]))
+    array([ 1.,  0., -1.], dtype=float32)
     """
     return Sign()(as_node(x))
 
@@ -208,6 +218,7 @@ def square(x: Operand, /) -> Node:
     """Square ``x * x``.
 
     >>> gn.evaluate(gn.square([1.0, -2.0]))
+    array([1., 4.], dtype=float32)
     """
     return Square()(as_node(x))
 
@@ -226,6 +237,7 @@ def reciprocal(x: Operand, /) -> Node:
     """Reciprocal ``1 / x``.
 
     >>> gn.evaluate(gn.reciprocal([1.0, 4.0]))
+    array([1.  , 0.25], dtype=float32)
     """
     return Reciprocal()(as_node(x))
 
@@ -244,6 +256,7 @@ def maximum(x: Operand, y: Operand, /) -> Node:
     """The larger of x and y; NaN where one of them is. Where both are equal, each has the derivative 1/2.
 
     >>> gn.evaluate(gn.maximum([1.0, -2.0], 0.0))
+    array([1., 0.], dtype=float32)
     """
     return Maximum()(*as_nodes("maximum", x, y))
 
@@ -262,6 +275,7 @@ def minimum(x: Operand, y: Operand, /) -> Node:
     """The smaller of x and y; NaN where one of them is. Where both are equal, each has the derivative 1/2.
 
     >>> gn.evaluate(gn.minimum([1.0, -2.0], 0.0))
+    array([ 0., -2.], dtype=float32)
     """
     return Minimum()(*as_nodes("minimum", x, y))
 
@@ -287,6 +301,7 @@ def clip(x: Operand, low: Operand | None = None, high: Operand | None = None, /)
     """``minimum(maximum(x, low), high)``. At the bounds themselves the derivative by x is 1.
 
     >>> gn.evaluate(gn.clip([-2.0, 0.5, 2.0], 0.0, 1.0))
+    array([0. , 0.5, 1. ], dtype=float32)
     """
     if low is None or high is None:
         if low is not None:
@@ -311,6 +326,7 @@ def hypot(x: Operand, y: Operand, /) -> Node:
     """Length of the vector (x, y), ``sqrt(x**2 + y**2)``, without overflow. Its derivative at (0, 0) is 0.
 
     >>> gn.evaluate(gn.hypot(3.0, 4.0))
+    array(5., dtype=float32)
     """
     return Hypot()(*as_nodes("hypot", x, y))
 
@@ -330,6 +346,7 @@ def copysign(x: Operand, y: Operand, /) -> Node:
     """The magnitude of x with the sign of y.
 
     >>> gn.evaluate(gn.copysign([1.0, -2.0], [-1.0, 1.0]))
+    array([-1.,  2.], dtype=float32)
     """
     return Copysign()(*as_nodes("copysign", x, y))
 
@@ -348,6 +365,7 @@ def nextafter(x: Operand, y: Operand, /) -> Node:
     """The next floating-point number after x in the direction of y.
 
     >>> gn.evaluate(gn.nextafter(1.0, 2.0) > 1.0)
+    array(True)
     """
     return Nextafter()(*as_nodes("nextafter", x, y))
 
@@ -369,6 +387,7 @@ def floor(x: Operand, /) -> Node:
     """The largest whole number not above x. Its derivative is 0.
 
     >>> gn.evaluate(gn.floor([1.5, -1.5]))
+    array([ 1., -2.], dtype=float32)
     """
     return Floor()(as_node(x))
 
@@ -383,6 +402,7 @@ def ceil(x: Operand, /) -> Node:
     """The smallest whole number not below x. Its derivative is 0.
 
     >>> gn.evaluate(gn.ceil([1.5, -1.5]))
+    array([ 2., -1.], dtype=float32)
     """
     return Ceil()(as_node(x))
 
@@ -397,6 +417,7 @@ def trunc(x: Operand, /) -> Node:
     """x rounded towards zero. Its derivative is 0.
 
     >>> gn.evaluate(gn.trunc([1.5, -1.5]))
+    array([ 1., -1.], dtype=float32)
     """
     return Trunc()(as_node(x))
 
@@ -411,5 +432,6 @@ def round(x: Operand, /) -> Node:
     """The nearest whole number; of two equally near ones the even one. Its derivative is 0.
 
     >>> gn.evaluate(gn.round([0.5, 1.5, 2.4]))
+    array([0., 2., 2.], dtype=float32)
     """
     return Round()(as_node(x))

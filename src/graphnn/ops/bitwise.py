@@ -30,6 +30,7 @@ def bitwise_and(x: Operand, y: Operand, /) -> Node:
     """Bits set in both, ``x & y``; for bools the logical and.
 
     >>> gn.evaluate(gn.bitwise_and(6, 3))
+    array(2)
     """
     return BitwiseAnd()(*as_nodes("bitwise_and", x, y))
 
@@ -44,6 +45,7 @@ def bitwise_or(x: Operand, y: Operand, /) -> Node:
     """Bits set in at least one, ``x | y``; for bools the logical or.
 
     >>> gn.evaluate(gn.bitwise_or(6, 3))
+    array(7)
     """
     return BitwiseOr()(*as_nodes("bitwise_or", x, y))
 
@@ -58,6 +60,7 @@ def bitwise_xor(x: Operand, y: Operand, /) -> Node:
     """Bits set in exactly one, ``x ^ y``.
 
     >>> gn.evaluate(gn.bitwise_xor(6, 3))
+    array(5)
     """
     return BitwiseXor()(*as_nodes("bitwise_xor", x, y))
 
@@ -72,6 +75,7 @@ def bitwise_invert(x: Operand, /) -> Node:
     """All bits flipped, ``~x``; for bools the logical not.
 
     >>> gn.evaluate(gn.bitwise_invert([0, 1]))
+    array([-1, -2])
     """
     return BitwiseInvert()(as_node(x))
 
@@ -90,6 +94,7 @@ def bitwise_left_shift(x: Operand, y: Operand, /) -> Node:
     """Bits moved y places up, ``x << y``; 0 where y is not below the width, as in NumPy.
 
     >>> gn.evaluate(gn.bitwise_left_shift(3, 2))
+    array(12)
     """
     return BitwiseLeftShift()(*as_nodes("bitwise_left_shift", x, y))
 
@@ -104,6 +109,7 @@ def bitwise_right_shift(x: Operand, y: Operand, /) -> Node:
     """Bits moved y places down with the sign kept, ``x >> y``.
 
     >>> gn.evaluate(gn.bitwise_right_shift(-8, 1))
+    array(-4)
     """
     return BitwiseRightShift()(*as_nodes("bitwise_right_shift", x, y))
 
@@ -125,6 +131,7 @@ def astype(x: Operand, dtype: object, /) -> Node:
     """x in another data type; itself if it has it already. Floats become integers by truncation.
 
     >>> gn.evaluate(gn.astype([1.7, -1.7], "int64"))
+    array([ 1, -1])
     """
     node, wanted = as_node(x), as_dtype(dtype)
     return node if node.dtype is wanted else Astype(wanted)(node)
@@ -144,5 +151,6 @@ def stop_gradient(x: Operand, /) -> Node:
 
     >>> x = gn.placeholder("x", ())
     >>> gn.evaluate(gn.grad(x * gn.stop_gradient(x), x), {x: 3.0})
+    array(3., dtype=float32)
     """
     return StopGradient()(as_node(x))

@@ -37,6 +37,7 @@ def equal(x: Operand, y: Operand, /) -> Node:
     """``x == y``; NaN equals nothing.
 
     >>> gn.evaluate(gn.equal([1.0, 2.0], 2.0))
+    array([False,  True])
     """
     return Equal()(*as_nodes("equal", x, y))
 
@@ -51,6 +52,7 @@ def not_equal(x: Operand, y: Operand, /) -> Node:
     """``x != y``.
 
     >>> gn.evaluate(gn.not_equal([1.0, 2.0], 2.0))
+    array([ True, False])
     """
     return NotEqual()(*as_nodes("not_equal", x, y))
 
@@ -66,6 +68,7 @@ def less(x: Operand, y: Operand, /) -> Node:
     """``x < y``.
 
     >>> gn.evaluate(gn.less([1.0, 2.0], 2.0))
+    array([ True, False])
     """
     return Less()(*as_nodes("less", x, y))
 
@@ -81,6 +84,7 @@ def less_equal(x: Operand, y: Operand, /) -> Node:
     """``x <= y``.
 
     >>> gn.evaluate(gn.less_equal([1.0, 2.0], 2.0))
+    array([ True,  True])
     """
     return LessEqual()(*as_nodes("less_equal", x, y))
 
@@ -96,6 +100,7 @@ def greater(x: Operand, y: Operand, /) -> Node:
     """``x > y``.
 
     >>> gn.evaluate(gn.greater([1.0, 2.0], 1.0))
+    array([False,  True])
     """
     return Greater()(*as_nodes("greater", x, y))
 
@@ -111,6 +116,7 @@ def greater_equal(x: Operand, y: Operand, /) -> Node:
     """``x >= y``.
 
     >>> gn.evaluate(gn.greater_equal([1.0, 2.0], 2.0))
+    array([False,  True])
     """
     return GreaterEqual()(*as_nodes("greater_equal", x, y))
 
@@ -127,6 +133,7 @@ def logical_and(x: Operand, y: Operand, /) -> Node:
     """Whether both are True.
 
     >>> gn.evaluate(gn.logical_and([True, False], True))
+    array([ True, False])
     """
     return LogicalAnd()(*as_nodes("logical_and", x, y))
 
@@ -143,6 +150,7 @@ def logical_or(x: Operand, y: Operand, /) -> Node:
     """Whether at least one is True.
 
     >>> gn.evaluate(gn.logical_or([True, False], False))
+    array([ True, False])
     """
     return LogicalOr()(*as_nodes("logical_or", x, y))
 
@@ -159,6 +167,7 @@ def logical_xor(x: Operand, y: Operand, /) -> Node:
     """Whether exactly one is True.
 
     >>> gn.evaluate(gn.logical_xor([True, False], True))
+    array([False,  True])
     """
     return LogicalXor()(*as_nodes("logical_xor", x, y))
 
@@ -173,6 +182,7 @@ def logical_not(x: Operand, /) -> Node:
     """Whether x is False.
 
     >>> gn.evaluate(gn.logical_not([True, False]))
+    array([False,  True])
     """
     return LogicalNot()(as_node(x))
 
@@ -187,6 +197,7 @@ def isnan(x: Operand, /) -> Node:
     """Whether x is NaN.
 
     >>> gn.evaluate(gn.isnan([1.0, float("nan")]))
+    array([False,  True])
     """
     return Isnan()(as_node(x))
 
@@ -201,6 +212,7 @@ def isinf(x: Operand, /) -> Node:
     """Whether x is plus or minus infinity.
 
     >>> gn.evaluate(gn.isinf([1.0, -float("inf")]))
+    array([False,  True])
     """
     return Isinf()(as_node(x))
 
@@ -215,6 +227,7 @@ def isfinite(x: Operand, /) -> Node:
     """Whether x is neither NaN nor infinite.
 
     >>> gn.evaluate(gn.isfinite([1.0, float("nan")]))
+    array([ True, False])
     """
     return Isfinite()(as_node(x))
 
@@ -229,6 +242,7 @@ def signbit(x: Operand, /) -> Node:
     """Whether the sign bit is set: True for negative numbers and for -0.0.
 
     >>> gn.evaluate(gn.signbit([1.0, -0.0]))
+    array([False,  True])
     """
     return Signbit()(as_node(x))
 
@@ -259,5 +273,6 @@ def where(condition: Operand, x: Operand, y: Operand, /) -> Node:
 
     >>> x = gn.constant([-1.0, 2.0])
     >>> gn.evaluate(gn.where(x > 0, gn.log(x), 0)).round(4)
+    array([0.    , 0.6931], dtype=float32)
     """
     return Where()(as_node(condition), *as_nodes("where", x, y))

@@ -109,6 +109,7 @@ def composite(
     ... def twice(x, /):
     ...     return x + x
     >>> gn.evaluate(twice(gn.constant([1.0, 2.0])))
+    array([2., 4.], dtype=float32)
     """
 
     def decorate(function: Callable[..., Node]) -> Callable[..., Node]:

@@ -76,6 +76,7 @@ def matmul(x: Operand, y: Operand, /) -> Node:
     Batch axes broadcast.
 
     >>> gn.evaluate(gn.matmul([[1.0, 2.0], [3.0, 4.0]], [1.0, 1.0]))
+    array([3., 7.], dtype=float32)
 
     Raises
     ------
@@ -139,6 +140,7 @@ def tensordot(x: Operand, y: Operand, /, *, axes: int | tuple[Sequence[int], Seq
     """Sum of products over several axes: the last `axes` of x with the first of y, or the pairs ``(axes_x, axes_y)``.
 
     >>> gn.evaluate(gn.tensordot([[1.0, 2.0]], [[1.0], [1.0]], axes=1))
+    array([[3.]], dtype=float32)
     """
     a, b = as_nodes("tensordot", x, y)
     if isinstance(axes, int):
@@ -163,6 +165,7 @@ def vecdot(x: Operand, y: Operand, /, *, axis: int = -1) -> Node:
     """Inner product of vectors along an axis, ``sum(x * y, axis)``; other axes broadcast.
 
     >>> gn.evaluate(gn.vecdot([[1.0, 2.0], [3.0, 4.0]], [1.0, 1.0]))
+    array([3., 7.], dtype=float32)
     """
     a, b = as_nodes("vecdot", x, y)
     if a.ndim == 0 or b.ndim == 0:

@@ -32,6 +32,7 @@ def exp(x: Operand, /) -> Node:
     """Exponential ``e**x``.
 
     >>> gn.evaluate(gn.exp([0.0, 1.0])).round(4)
+    array([1.    , 2.7183], dtype=float32)
     """
     return Exp()(as_node(x))
 
@@ -49,6 +50,7 @@ def exp2(x: Operand, /) -> Node:
     """Power of two ``2**x``.
 
     >>> gn.evaluate(gn.exp2([0.0, 3.0]))
+    array([1., 8.], dtype=float32)
     """
     return Exp2()(as_node(x))
 
@@ -66,6 +68,7 @@ def expm1(x: Operand, /) -> Node:
     """``e**x - 1`` without cancellation near 0.
 
     >>> gn.evaluate(gn.expm1([0.0, 1e-8]))
+    array([0.e+00, 1.e-08], dtype=float32)
     """
     return Expm1()(as_node(x))
 
@@ -83,6 +86,7 @@ def log(x: Operand, /) -> Node:
     """Natural logarithm; -inf at 0 and NaN for negative numbers.
 
     >>> gn.evaluate(gn.log([1.0, 2.0])).round(4)
+    array([0.    , 0.6931], dtype=float32)
     """
     return Log()(as_node(x))
 
@@ -100,6 +104,7 @@ def log1p(x: Operand, /) -> Node:
     """``log(1 + x)`` without cancellation near 0.
 
     >>> gn.evaluate(gn.log1p([0.0, 1e-8]))
+    array([0.e+00, 1.e-08], dtype=float32)
     """
     return Log1p()(as_node(x))
 
@@ -117,6 +122,7 @@ def log2(x: Operand, /) -> Node:
     """Logarithm to base 2.
 
     >>> gn.evaluate(gn.log2([1.0, 8.0]))
+    array([0., 3.], dtype=float32)
     """
     return Log2()(as_node(x))
 
@@ -134,6 +140,7 @@ def log10(x: Operand, /) -> Node:
     """Logarithm to base 10.
 
     >>> gn.evaluate(gn.log10([1.0, 1000.0])).round(4)
+    array([0., 3.], dtype=float32)
     """
     return Log10()(as_node(x))
 
@@ -154,6 +161,7 @@ def logaddexp(x: Operand, y: Operand, /) -> Node:
     """``log(exp(x) + exp(y))`` without overflow.
 
     >>> gn.evaluate(gn.logaddexp(1000.0, 1000.0)).round(2)
+    np.float32(1000.69)
     """
     return Logaddexp()(*as_nodes("logaddexp", x, y))
 
@@ -171,6 +179,7 @@ def sqrt(x: Operand, /) -> Node:
     """Square root; NaN for negative numbers. Its derivative ``0.5 / sqrt(x)`` is infinite at 0.
 
     >>> gn.evaluate(gn.sqrt([1.0, 4.0]))
+    array([1., 2.], dtype=float32)
     """
     return Sqrt()(as_node(x))
 
@@ -201,6 +210,7 @@ def pow(x: Operand, y: Operand, /) -> Node:
     """Power ``x ** y``. Its derivative by x is ``y * x**(y - 1)``, and 0 where y is 0, also at ``0**0``.
 
     >>> gn.evaluate(gn.pow([1.0, 2.0, 3.0], 2))
+    array([1., 4., 9.], dtype=float32)
     """
     return Pow()(*as_nodes("pow", x, y))
 
@@ -228,5 +238,6 @@ def erf(x: Operand, /) -> Node:
     Source: NIST Digital Library of Mathematical Functions, 7.2.1.
 
     >>> gn.evaluate(gn.erf([0.0, 1.0])).round(4)
+    array([0.    , 0.8427], dtype=float32)
     """
     return Erf()(as_node(x))

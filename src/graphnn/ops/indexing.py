@@ -93,6 +93,7 @@ def take(x: Operand, indices: Operand, /, *, axis: int | None = None) -> Node:
     ``[..., n, ...]`` and indices ``[i...]`` give ``[..., i..., ...]``. The axis may be left out for vectors only.
 
     >>> gn.evaluate(gn.take([10, 20, 30], [2, 0]))
+    array([30, 10])
 
     Raises
     ------
@@ -122,6 +123,8 @@ def take_along_axis(x: Operand, indices: Operand, /, *, axis: int = -1) -> Node:
     ``out[i, j] = x[i, indices[i, j]]`` for axis 1; the other sizes are equal, or 1 in the indices.
 
     >>> gn.evaluate(gn.take_along_axis([[1, 2], [3, 4]], [[1], [0]], axis=1))
+    array([[2],
+           [3]])
     """
     node, index = as_node(x), as_node(indices)
     place = normalize_axis("take_along_axis", axis, node.ndim)
@@ -214,6 +217,7 @@ def getitem(x: Node, key: Any) -> Node:
 
     >>> x = gn.constant([[1, 2, 3], [4, 5, 6]])
     >>> gn.evaluate(x[1:, None, ::-1])
+    array([[[6, 5, 4]]])
     """
     try:
         plan = _Plan(x, key)
@@ -283,6 +287,7 @@ class AtIndex:
         """x with values added at the index; where an index comes twice, both are added.
 
         >>> gn.evaluate(gn.constant([1, 2, 3]).at[[0, 0]].add(10))
+        array([21,  2,  3])
         """
         flat, given = self._flat("at.add", values)
         return Reshape(self._x.shape)(flat + ScatterAdd((0,), flat.shape)(given, self._picked))
@@ -291,6 +296,7 @@ class AtIndex:
         """x with values in the place of its elements at the index; where an index comes twice, the last value stays.
 
         >>> gn.evaluate(gn.constant([1, 2, 3]).at[1:].set(0))
+        array([1, 0, 0])
         """
         flat, given = self._flat("at.set", values)
         return Reshape(self._x.shape)(ScatterSet((0,))(flat, given, self._picked))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import ClassVar
 
 from graphnn.errors import DTypeError
@@ -35,5 +36,10 @@ class Arithmetic(Elementwise):
     kind: ClassVar[str] = "numeric"
 
     def infer_dtype(self, *dtypes: DType) -> DType:
-        check_kind(self.name, self.kind, dtypes)
-        return result_dtype(self.name, *dtypes)
+        return _joined(self.name, self.kind, dtypes)
+
+
+@functools.cache
+def _joined(name: str, kind: str, dtypes: tuple[DType, ...]) -> DType:
+    check_kind(name, kind, dtypes)
+    return result_dtype(name, *dtypes)

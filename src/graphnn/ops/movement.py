@@ -42,6 +42,8 @@ def reshape(x: Operand, /, shape: Any) -> Node:
     """The elements of x, in row-major order, in another shape; one size may be -1.
 
     >>> gn.evaluate(gn.reshape([1, 2, 3, 4], (2, -1)))
+    array([[1, 2],
+           [3, 4]])
 
     Raises
     ------
@@ -67,6 +69,7 @@ def expand_dims(x: Operand, /, *, axis: int | Sequence[int] = 0) -> Node:
     """x with a new axis of size 1 at each of the places `axis` of the result.
 
     >>> gn.expand_dims(gn.placeholder("x", (3,)), axis=1).shape
+    (3, 1)
     """
     node = as_node(x)
     places = (axis,) if isinstance(axis, int) else tuple(axis)
@@ -79,6 +82,7 @@ def squeeze(x: Operand, /, axis: int | Sequence[int] | None = None) -> Node:
     """x without the given axes, which must have the size 1; without all such axes where `axis` is None.
 
     >>> gn.squeeze(gn.placeholder("x", (1, 3, 1)), 0).shape
+    (3, 1)
     """
     node = as_node(x)
     axes = (
@@ -116,6 +120,7 @@ def permute_dims(x: Operand, /, axes: Sequence[int]) -> Node:
     """The axes of x in another order: axis i of the result is axis ``axes[i]`` of x.
 
     >>> gn.permute_dims(gn.placeholder("x", ("batch", 3, 4)), (2, 0, 1)).shape
+    (4, batch, 3)
     """
     node = as_node(x)
     order = tuple(axis + node.ndim if isinstance(axis, int) and axis < 0 else axis for axis in axes)
@@ -126,6 +131,8 @@ def matrix_transpose(x: Operand, /) -> Node:
     """The last two axes exchanged, also written ``x.mT``.
 
     >>> gn.evaluate(gn.matrix_transpose([[1, 2], [3, 4]]))
+    array([[1, 3],
+           [2, 4]])
     """
     node = as_node(x)
     if node.ndim < 2:
@@ -164,6 +171,8 @@ def broadcast_to(x: Operand, /, shape: Any) -> Node:
     """x repeated to a larger shape, by the rules of broadcasting.
 
     >>> gn.evaluate(gn.broadcast_to([1, 2], (2, 2)))
+    array([[1, 2],
+           [1, 2]])
     """
     node, wanted = as_node(x), as_shape(shape)
     return node if node.shape == wanted else BroadcastTo(wanted)(node)
@@ -225,6 +234,7 @@ def concat(arrays: Sequence[Operand], /, *, axis: int | None = 0) -> Node:
     """Arrays joined along an axis; flattened first where `axis` is None.
 
     >>> gn.evaluate(gn.concat([[1, 2], [3]]))
+    array([1, 2, 3])
     """
     if isinstance(arrays, Node) or not isinstance(arrays, Sequence) or not arrays:
         raise ShapeError("concat takes a list with at least one array", "Write gn.concat([a, b], axis=0).")
@@ -238,6 +248,8 @@ def stack(arrays: Sequence[Operand], /, *, axis: int = 0) -> Node:
     """Arrays of one shape joined along a new axis.
 
     >>> gn.evaluate(gn.stack([[1, 2], [3, 4]], axis=1))
+    array([[1, 3],
+           [2, 4]])
     """
     if isinstance(arrays, Node) or not isinstance(arrays, Sequence) or not arrays:
         raise ShapeError("stack takes a list with at least one array", "Write gn.stack([a, b], axis=0).")
@@ -293,7 +305,9 @@ def cut_size(size: Size, cut: Cut) -> Size:
         first = 0 if start is None else _clamp(start, size, low=0)
         last = size if stop is None else _clamp(stop, size, low=0)
         length = last - first
-    return dims.floor_divide(dims.positive_part(length) + (abs(step) - 1), abs(step))
+    if start is not None and stop is not None:  # only then may the one pass the other
+        length = dims.positive_part(length)
+    return dims.floor_divide(length + (abs(step) - 1), abs(step))
 
 
 def _clamp(index: int, size: Size, low: int) -> Size:

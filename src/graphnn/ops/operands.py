@@ -42,6 +42,11 @@ def as_nodes(name: str, *values: Operand) -> tuple[Node, ...]:
     DTypeError
         If a Python number does not fit, such as 0.5 beside an int64 array.
     """
+    for value in values:
+        if not isinstance(value, Node) or (type(value.op) is Constant and value.op.weak):
+            break
+    else:
+        return values  # nodes only: nothing to convert
     strong: DType | None = None
     weak = False
     for value in values:

@@ -62,6 +62,7 @@ def advance(value: Node, following: Mapping[Node, Node]) -> Node:
     >>> steps = gn.state("steps", 0)
     >>> f = gn.function([], gn.advance(steps * 10, {steps: steps + 1}))
     >>> [int(f()) for _ in range(3)]
+    [0, 10, 20]
     """
     for state, node in following.items():
         if not isinstance(state.op, State):
@@ -80,6 +81,7 @@ def random_bits(stream: Node, shape: object, *, draw: int = 0) -> Node:
     draw : numbers the draws that share a stream within one step
 
     >>> gn.evaluate(gn.random_bits(gn.constant([1, 0], "uint64"), (2,))).dtype
+    dtype('uint64')
     """
     sizes = as_shape(shape)
     if not isinstance(draw, int) or draw < 0:

@@ -66,6 +66,7 @@ def sum(
     Integers of less than 64 bits are summed as int64 (uint64 for unsigned ones), as the Array API wants.
 
     >>> gn.evaluate(gn.sum([[1.0, 2.0], [3.0, 4.0]], axis=0))
+    array([4., 6.], dtype=float32)
     """
     node = _accumulator("sum", as_node(x), dtype)
     return Sum(normalize_axes("sum", axis, node.ndim), keepdims)(node)
@@ -98,6 +99,7 @@ def prod(
     """Product over the given axes, or over all; the product of nothing is 1. Its derivatives hold at zeros too.
 
     >>> gn.evaluate(gn.prod([[1.0, 2.0], [3.0, 4.0]], axis=1))
+    array([ 2., 12.], dtype=float32)
     """
     node = _accumulator("prod", as_node(x), dtype)
     return Prod(normalize_axes("prod", axis, node.ndim), keepdims)(node)
@@ -168,6 +170,7 @@ def max(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: boo
     """Largest element along the given axes, or of all. Its derivative is split equally among equal ones.
 
     >>> gn.evaluate(gn.max([[1.0, 5.0], [3.0, 4.0]], axis=0))
+    array([3., 5.], dtype=float32)
     """
     node = as_node(x)
     return Max(normalize_axes("max", axis, node.ndim), keepdims)(node)
@@ -184,6 +187,7 @@ def min(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: boo
     """Smallest element along the given axes, or of all. Its derivative is split equally among equal ones.
 
     >>> gn.evaluate(gn.min([[1.0, 5.0], [3.0, 4.0]], axis=0))
+    array([1., 4.], dtype=float32)
     """
     node = as_node(x)
     return Min(normalize_axes("min", axis, node.ndim), keepdims)(node)
@@ -209,6 +213,7 @@ def all(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: boo
     """Whether all elements along the given axes are True, or not zero.
 
     >>> gn.evaluate(gn.all([[True, False], [True, True]], axis=1))
+    array([False,  True])
     """
     node = as_bool(x)
     return All(normalize_axes("all", axis, node.ndim), keepdims)(node)
@@ -228,6 +233,7 @@ def any(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: boo
     """Whether at least one element along the given axes is True, or not zero.
 
     >>> gn.evaluate(gn.any([[True, False], [False, False]], axis=1))
+    array([ True, False])
     """
     node = as_bool(x)
     return Any_(normalize_axes("any", axis, node.ndim), keepdims)(node)
@@ -258,6 +264,7 @@ def argmax(x: Operand, /, *, axis: int | None = None, keepdims: bool = False) ->
     """Index (int64) of the largest element along an axis, or in the flattened array; of equal ones the first.
 
     >>> gn.evaluate(gn.argmax([[1.0, 5.0], [7.0, 4.0]], axis=1))
+    array([1, 0])
     """
     return _position(Argmax, x, axis, keepdims)
 
@@ -272,6 +279,7 @@ def argmin(x: Operand, /, *, axis: int | None = None, keepdims: bool = False) ->
     """Index (int64) of the smallest element along an axis, or in the flattened array; of equal ones the first.
 
     >>> gn.evaluate(gn.argmin([[1.0, 5.0], [7.0, 4.0]], axis=1))
+    array([0, 1])
     """
     return _position(Argmin, x, axis, keepdims)
 

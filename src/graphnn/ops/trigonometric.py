@@ -23,6 +23,7 @@ def sin(x: Operand, /) -> Node:
     """Sine of x.
 
     >>> gn.evaluate(gn.sin([0.0, 1.0])).round(4)
+    array([0.    , 0.8415], dtype=float32)
     """
     return Sin()(as_node(x))
 
@@ -41,6 +42,7 @@ def cos(x: Operand, /) -> Node:
     """Cosine of x.
 
     >>> gn.evaluate(gn.cos([0.0, 1.0])).round(4)
+    array([1.    , 0.5403], dtype=float32)
     """
     return Cos()(as_node(x))
 
@@ -58,6 +60,7 @@ def tan(x: Operand, /) -> Node:
     """Tangent ``tan(x) = sin(x) / cos(x)``.
 
     >>> gn.evaluate(gn.tan([0.0, 1.0])).round(4)
+    array([0.    , 1.5574], dtype=float32)
     """
     return Tan()(as_node(x))
 
@@ -76,6 +79,7 @@ def asin(x: Operand, /) -> Node:
     """Inverse sine, in [-pi/2, pi/2]; NaN outside -1 <= x <= 1.
 
     >>> gn.evaluate(gn.asin([0.0, 1.0])).round(4)
+    array([0.    , 1.5708], dtype=float32)
     """
     return Asin()(as_node(x))
 
@@ -94,6 +98,7 @@ def acos(x: Operand, /) -> Node:
     """Inverse cosine, in [0, pi]; NaN outside -1 <= x <= 1.
 
     >>> gn.evaluate(gn.acos([0.0, 1.0])).round(4)
+    array([1.5708, 0.    ], dtype=float32)
     """
     return Acos()(as_node(x))
 
@@ -112,6 +117,7 @@ def atan(x: Operand, /) -> Node:
     """Inverse tangent, in (-pi/2, pi/2).
 
     >>> gn.evaluate(gn.atan([0.0, 1.0])).round(4)
+    array([0.    , 0.7854], dtype=float32)
     """
     return Atan()(as_node(x))
 
@@ -130,6 +136,7 @@ def sinh(x: Operand, /) -> Node:
     """Hyperbolic sine ``sinh(x) = (e**x - e**-x) / 2``.
 
     >>> gn.evaluate(gn.sinh([0.0, 1.0])).round(4)
+    array([0.    , 1.1752], dtype=float32)
     """
     return Sinh()(as_node(x))
 
@@ -148,6 +155,7 @@ def cosh(x: Operand, /) -> Node:
     """Hyperbolic cosine ``cosh(x) = (e**x + e**-x) / 2``.
 
     >>> gn.evaluate(gn.cosh([0.0, 1.0])).round(4)
+    array([1.    , 1.5431], dtype=float32)
     """
     return Cosh()(as_node(x))
 
@@ -165,6 +173,7 @@ def tanh(x: Operand, /) -> Node:
     """Hyperbolic tangent ``tanh(x) = (e**x - e**-x) / (e**x + e**-x)``, between -1 and 1.
 
     >>> gn.evaluate(gn.tanh([0.0, 1.0])).round(4)
+    array([0.    , 0.7616], dtype=float32)
     """
     return Tanh()(as_node(x))
 
@@ -183,6 +192,7 @@ def asinh(x: Operand, /) -> Node:
     """Inverse hyperbolic sine ``log(x + sqrt(x**2 + 1))``.
 
     >>> gn.evaluate(gn.asinh([0.0, 1.0])).round(4)
+    array([0.    , 0.8814], dtype=float32)
     """
     return Asinh()(as_node(x))
 
@@ -201,6 +211,7 @@ def acosh(x: Operand, /) -> Node:
     """Inverse hyperbolic cosine ``log(x + sqrt(x**2 - 1))``; NaN below 1.
 
     >>> gn.evaluate(gn.acosh([1.0, 2.0])).round(4)
+    array([0.   , 1.317], dtype=float32)
     """
     return Acosh()(as_node(x))
 
@@ -219,6 +230,7 @@ def atanh(x: Operand, /) -> Node:
     """Inverse hyperbolic tangent ``log((1 + x) / (1 - x)) / 2``; NaN outside -1 <= x <= 1.
 
     >>> gn.evaluate(gn.atanh([0.0, 0.5])).round(4)
+    array([0.    , 0.5493], dtype=float32)
     """
     return Atanh()(as_node(x))
 
@@ -241,5 +253,6 @@ def atan2(y: Operand, x: Operand, /) -> Node:
     At the origin, where no derivative exists, it is taken as 0.
 
     >>> gn.evaluate(gn.atan2(1.0, -1.0)).round(4)
+    np.float32(2.3562)
     """
     return Atan2()(*as_nodes("atan2", y, x))

@@ -52,7 +52,6 @@ class OpCase:
     static : sizes that cannot be given as names, because the call itself needs the number
     unnamed : why named sizes are refused altogether; the tests then check that they are
     no_empty, no_scalar : why no sample has size 0, or no axes
-    named_differs : why a call with named sizes gives other last bits than one with numbers (it takes another way)
     rtol : how far a float64 result may be from the reference, relative to its largest element
 
     >>> case = OpCase(gn.exp, np.exp, shapes=[(3,)])
@@ -71,7 +70,6 @@ class OpCase:
     unnamed: str = ""
     no_empty: str = ""
     no_scalar: str = ""
-    named_differs: str = ""
     rtol: float = 1e-12
     samples: tuple[Sample, ...] = field(init=False)
 

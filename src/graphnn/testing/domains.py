@@ -7,7 +7,7 @@ hypothesis, which shrinks a failure to simple raw numbers, draw from the same do
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,7 +18,8 @@ RAW = 3.0
 """Raw numbers lie between ``-RAW`` and ``RAW``."""
 
 
-class Domain(NamedTuple):
+@dataclass(frozen=True)
+class Domain:
     """A map from raw numbers to the points of one operand.
 
     Attributes

@@ -23,6 +23,8 @@ def jacobian(y: Node, x: Node, *, allow_unused: bool = False) -> Node:
 
     >>> x = gn.placeholder("x", (2,))
     >>> gn.evaluate(gn.jacobian(x * x, x), {x: [3.0, 4.0]})
+    array([[6., 0.],
+           [0., 8.]], dtype=float32)
     """
     rows, columns = (_count(node, (y, x)) for node in (y, x))
     if 0 in (rows, columns):
@@ -56,6 +58,8 @@ def hessian(loss: Node, x: Node) -> Node:
 
     >>> x = gn.placeholder("x", (2,))
     >>> gn.evaluate(gn.hessian(x[0] * x[1] * x[1], x), {x: [3.0, 4.0]})
+    array([[0., 8.],
+           [8., 6.]], dtype=float32)
     """
     return jacobian(grad(loss, x), x, allow_unused=True)  # the gradient may be a constant
 
@@ -67,6 +71,7 @@ def hvp(loss: Node, x: Node, v: Any) -> Node:
 
     >>> x = gn.placeholder("x", (2,))
     >>> gn.evaluate(gn.hvp(x[0] * x[1] * x[1], x, [1.0, 0.0]), {x: [3.0, 4.0]})
+    array([0., 8.], dtype=float32)
     """
     out: Node = jvp(grad(loss, x), [x], [v], allow_unused=True)
     return out

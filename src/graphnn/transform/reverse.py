@@ -6,7 +6,7 @@ rule of its reader. Everything here builds nodes: the result is an ordinary grap
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from graphnn.errors import DifferentiationError, GraphError, ShapeError
@@ -25,15 +25,24 @@ from graphnn.ops.operands import as_node
 from graphnn.ops.reduction import Any_, Sum
 
 
-class Pull(NamedTuple):
+class Pull:
     """A cotangent on its way: its value counts where the mask (if there is one) is True, and is zero elsewhere."""
 
-    value: Node
-    mask: Node | None = None
+    __slots__ = ("_whole", "mask", "value")
+
+    def __init__(self, value: Node, mask: Node | None = None) -> None:
+        self.value, self.mask = value, mask
+        self._whole: Node | None = value if mask is None else None
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.value, self.mask))
 
     def materialized(self) -> Node:
-        """The cotangent as a single node."""
-        return self.value if self.mask is None else where(self.mask, self.value, as_node(0.0, self.value.dtype))
+        """The cotangent as a single node, the same one at every call."""
+        if self._whole is None:
+            assert self.mask is not None
+            self._whole = where(self.mask, self.value, as_node(0.0, self.value.dtype))
+        return self._whole
 
 
 class Contribution(NamedTuple):
@@ -214,6 +223,7 @@ def grad(loss: Node, wrt: Any, *, allow_unused: bool = False) -> Any:
 
     >>> x = gn.placeholder("x", (3,))
     >>> gn.evaluate(gn.grad(gn.sum(x * x), x), {x: [1.0, 2.0, 3.0]})
+    array([2., 4., 6.], dtype=float32)
     """
     if not isinstance(loss, Node):
         raise GraphError(f"grad: the loss is a node, not {loss!r}")
@@ -242,6 +252,7 @@ def vjp(outputs: Any, wrt: Any, cotangents: Any, *, allow_unused: bool = False) 
 
     >>> x = gn.placeholder("x", (2,))
     >>> gn.evaluate(gn.vjp(x * x, x, [1.0, 10.0]), {x: [3.0, 4.0]})
+    array([ 6., 80.], dtype=float32)
     """
     ends = [outputs] if isinstance(outputs, Node) else list(outputs)
     _check_floating("vjp", ends, "an output")

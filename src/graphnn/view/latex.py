@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphnn.ir.algebra import expression, name_of, unique_names
+from graphnn.ir.algebra import expression, is_short, name_of, unique_names
 from graphnn.ir.graph import Graph
 from graphnn.ir.leaves import Constant, DimSize, Iota
 from graphnn.ir.node import Node
@@ -43,12 +43,14 @@ def latex(what: Subject) -> Latex:
     """
     graph = as_graph(what)
     equations = _equations(graph)
+    if not equations and not graph.updates:
+        return Latex(", ".join(name_of(node, "latex").text for node in graph.outputs))
     if len(equations) == 1 and not graph.updates and equations[0].name is None:
         return Latex(expression(equations[0], _names(graph, equations), "latex", stop=_never, limit=None))
     names = _names(graph, equations)
     lines = [f"{names[node]} &= {_right_side(node, names)}" for node in equations]
     for variable, value in graph.updates:
-        lines.append(rf"{names[variable]} &\leftarrow {names[value]}")
+        lines.append(rf"{names[variable]} &\leftarrow {names.get(value) or _right_side(value, names)}")
     body = " \\\\\n".join(lines)
     return Latex("\\begin{aligned}\n" + body + "\n\\end{aligned}")
 
@@ -66,15 +68,19 @@ def _never(node: Node) -> bool:
 def _equations(graph: Graph) -> list[Node]:
     """The nodes with an equation of their own, in topological order; outputs that nothing else reads come last."""
     users = graph.users()
-    ends = {*graph.outputs, *(value for _, value in graph.updates)}
+    ends = set(graph.outputs)
+    uses = {node: len(readers) for node, readers in users.items()}
+    for _, value in graph.updates:
+        uses[value] += 1
     chosen: list[Node] = []
     size: dict[Node, int] = {}  # the operations that stand in the place of a node where it is read
     for node in graph.nodes:
         if isinstance(node.op, Leaf):
             size[node] = 0
             continue
-        size[node] = 1 + sum(size[operand] for operand in node.inputs)
-        if node in ends or node.name is not None or len(users[node]) > 1 or size[node] >= _LONG:
+        own = 3 if node.op.name == "where" else 1  # it takes two lines
+        size[node] = own + sum(size[operand] for operand in node.inputs)
+        if node in ends or node.name is not None or uses[node] > 1 or size[node] >= _LONG:
             chosen.append(node)
             size[node] = 0
     last = [node for node in dict.fromkeys(graph.outputs) if not users[node] and not isinstance(node.op, Leaf)]
@@ -94,7 +100,7 @@ def _names(graph: Graph, equations: list[Node]) -> dict[Node, str]:
     stem = next(stem for stem in ("y", "z", r"\mathrm{out}", r"\mathrm{output}") if stem not in taken)
     for i, node in enumerate(ends, 1):
         names[node] = stem if len(ends) == 1 else f"{stem}_{{{i}}}"
-    arrays = [n for n in graph.nodes if isinstance(n.op, Constant) and n.name is None and n.op.payload.array.size > 4]
+    arrays = [n for n in graph.nodes if isinstance(n.op, Constant) and n.name is None and not is_short(n.op.payload.array)]
     for i, node in enumerate(arrays, 1):
         names[node] = f"C_{{{i}}}" if f"C_{{{i}}}" not in taken else rf"\mathrm{{constant}}_{{{i}}}"
     return {n: name for n, name in names.items() if not isinstance(n.op, (DimSize, Iota)) or n.name is not None}

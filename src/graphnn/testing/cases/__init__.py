@@ -1,1 +1,29 @@
-"""The table of OpCases, one file for each file of `graphnn.ops`, and the functions and composites by topic."""
+"""The table of OpCases: a file for each file of `graphnn.ops`, with what `graphnn.functions` builds on it beside it."""
+
+from __future__ import annotations
+
+from graphnn.testing.case import OpCase
+from graphnn.testing.cases import (
+    activations,
+    arithmetic,
+    bitwise,
+    comparison,
+    contraction,
+    creation,
+    exponential,
+    indexing,
+    movement,
+    random,
+    reduction,
+    trigonometric,
+)
+
+_FILES = (
+    arithmetic, comparison, exponential, trigonometric, bitwise, movement, reduction, contraction, indexing, random,
+    activations, creation,
+)  # fmt: skip
+
+
+def all_cases() -> tuple[OpCase, ...]:
+    """Every OpCase of graphnn's own operations and functions."""
+    return tuple(case for file in _FILES for case in file.CASES)
