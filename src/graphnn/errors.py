@@ -97,8 +97,14 @@ class RenderError(GraphnnError, RuntimeError):
 def layout(headline: str, operands: Sequence[Operand] = (), at: str = "", hints: Iterable[str] = ()) -> str:
     """Put a message together: headline, table of operands, the user's line, how to mend it.
 
-    >>> print(layout("matmul: inner sizes differ: 3 != 4", [Operand("left", "x", "float32[2, 3]", "placeholder", "m.py:1")],
-    ...              "m.py:3    y = x @ w", ["matmul contracts the last axis of the left."]))
+    >>> print(
+    ...     layout(
+    ...         "matmul: inner sizes differ: 3 != 4",
+    ...         [Operand("left", "x", "float32[2, 3]", "placeholder", "m.py:1")],
+    ...         "m.py:3    y = x @ w",
+    ...         ["matmul contracts the last axis of the left."],
+    ...     )
+    ... )
     matmul: inner sizes differ: 3 != 4
     <BLANKLINE>
       left   x   float32[2, 3]   placeholder   m.py:1
@@ -111,7 +117,9 @@ def layout(headline: str, operands: Sequence[Operand] = (), at: str = "", hints:
         widths = [max(len(row[i]) for row in operands) for i in range(4)]
         blocks.append(
             "\n".join(
-                ("  " + "   ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row.where])).rstrip()
+                (
+                    "  " + "   ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row.where])
+                ).rstrip()
                 for row in operands
             )
         )

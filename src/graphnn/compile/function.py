@@ -180,10 +180,14 @@ def evaluate(outputs: Any, feeds: Mapping[Any, Any] | None = None) -> Any:
     given = dict(feeds or {})
     for node in given:
         if not isinstance(node, Node):
-            raise GraphError(f"evaluate: feeds are {{node: array}}, not {{{node!r}: ...}}", "Use the placeholder as the key.")
+            raise GraphError(
+                f"evaluate: feeds are {{node: array}}, not {{{node!r}: ...}}", "Use the placeholder as the key."
+            )
     # Nodes that are not placeholders get one in their place.
     stand_in = {
-        node: node if isinstance(node.op, Placeholder) else build(Placeholder(), (), node.spec, name=f"value of {node.label}")
+        node: node
+        if isinstance(node.op, Placeholder)
+        else build(Placeholder(), (), node.spec, name=f"value of {node.label}")
         for node in given
     }
     if any(new is not old for old, new in stand_in.items()):
@@ -215,7 +219,9 @@ def evaluate(outputs: Any, feeds: Mapping[Any, Any] | None = None) -> Any:
 
 def _output(path: str, leaf: Any) -> Node:
     if not isinstance(leaf, Node):
-        raise GraphError(f"output {path or '0'} is not a node: {leaf!r}", "Outputs are nodes, or lists and dicts of nodes.")
+        raise GraphError(
+            f"output {path or '0'} is not a node: {leaf!r}", "Outputs are nodes, or lists and dicts of nodes."
+        )
     return leaf
 
 
@@ -230,7 +236,9 @@ def _explicit(updates: Mapping[Any, Any] | None) -> dict[Variable, Node]:
     for variable, value in (updates or {}).items():
         if not isinstance(variable, Variable):
             what = variable.label if isinstance(variable, Node) else repr(variable)
-            raise GraphError(f"updates: {what} is neither a parameter nor a state", "Only gn.parameter and gn.state keep values.")
+            raise GraphError(
+                f"updates: {what} is neither a parameter nor a state", "Only gn.parameter and gn.state keep values."
+            )
         node = as_node(value, variable.dtype)
         if node.spec != variable.spec:
             error = DTypeError if node.dtype is not variable.dtype else ShapeError

@@ -94,7 +94,7 @@ def bind_sizes(arguments: Sequence[Argument], arrays: Sequence[Array]) -> dict[s
             else:
                 found.setdefault(name, (argument, axis))
     for argument, axis, wanted, size in later:
-        expected = dims.substitute(wanted, sizes)  # type: ignore[arg-type]
+        expected = dims.substitute(wanted, sizes)
         if expected != size:
             raise ShapeError(
                 f"argument {argument.path}: axis {axis} is {size}, but {wanted} is {expected} "
@@ -156,7 +156,7 @@ class Signature:
 
     def _match(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         if isinstance(self.tree, Mapping) and len(args) == 1 and not kwargs and isinstance(args[0], Mapping):
-            args, kwargs = (), dict(args[0])
+            kwargs, args = dict(args[0]), ()
         if len(args) > len(self.parts):
             raise GraphError(f"{len(args)} arguments are given, the function takes {len(self.parts)}: {self.text()}")
         filled: list[Any] = [_MISSING] * len(self.parts)

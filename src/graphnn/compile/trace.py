@@ -60,7 +60,9 @@ class Trace:
     loss : the node that was traced
     """
 
-    def __init__(self, loss: Node, forward: tuple[ForwardStep, ...], reverse: tuple[ReverseStep, ...], title: str) -> None:
+    def __init__(
+        self, loss: Node, forward: tuple[ForwardStep, ...], reverse: tuple[ReverseStep, ...], title: str
+    ) -> None:
         self.loss, self.forward, self.reverse, self._title = loss, forward, reverse, title
         self._latex: list[str] = []
 
@@ -171,7 +173,9 @@ def trace(
     nodes = [node for node in graph.nodes if not isinstance(node.op, Constant)]
     reverse_nodes = {step.node: step.adjoint.materialized() for step in steps}
     terms = {step.node: [c.pull.materialized() for c in step.contributions] for step in steps}
-    values = evaluate({"forward": nodes, "adjoints": list(reverse_nodes.values()), "terms": list(terms.values())}, feeds)
+    values = evaluate(
+        {"forward": nodes, "adjoints": list(reverse_nodes.values()), "terms": list(terms.values())}, feeds
+    )
 
     texts = _Names(nodes, reverse_nodes, symbol, title, "python")
     forward = tuple(
@@ -242,9 +246,7 @@ class _Names:
         return expression(made, names, self.style, stop=lambda operand: False)
 
 
-def _latex_lines(
-    nodes: list[Node], steps: list[Step], terms: Mapping[Node, list[Node]], names: _Names
-) -> list[str]:
+def _latex_lines(nodes: list[Node], steps: list[Step], terms: Mapping[Node, list[Node]], names: _Names) -> list[str]:
     lines = [f"{names.symbol(node)} &= {names.rule(node)}" for node in nodes]
     for step in steps:
         pieces = [names.term(c, made) for c, made in zip(step.contributions, terms[step.node], strict=True)]

@@ -29,7 +29,7 @@ def relu(x: Operand, /) -> Node:
     return maximum(x, 0)
 
 
-@relu.rule  # type: ignore[attr-defined]
+@relu.rule
 def _(g: Node, x: Node, *, out: Node) -> tuple[Cotangent, ...]:
     return (Masked(g, x > 0),)
 
@@ -60,7 +60,7 @@ def elu(x: Operand, /, *, alpha: float = 1.0) -> Node:
     return where(node > 0, node, alpha * expm1(minimum(node, 0)))
 
 
-@elu.rule  # type: ignore[attr-defined]
+@elu.rule
 def _(g: Node, x: Node, *, out: Node, alpha: float) -> tuple[Cotangent, ...]:
     return (g * where(x > 0, 1, alpha * exp(minimum_or_zero(x))),)
 
@@ -95,7 +95,7 @@ def sigmoid(x: Operand, /) -> Node:
     return where(node >= 0, 1, small) / (1 + small)
 
 
-@sigmoid.rule  # type: ignore[attr-defined]
+@sigmoid.rule
 def _(g: Node, x: Node, *, out: Node) -> tuple[Cotangent, ...]:
     return (g * (out * sigmoid(-x)),)  # 1 - s(x) is s(-x), without cancellation
 
@@ -124,7 +124,7 @@ def softplus(x: Operand, /) -> Node:
     return maximum(node, 0) + log1p(exp(-abs(node)))
 
 
-@softplus.rule  # type: ignore[attr-defined]
+@softplus.rule
 def _(g: Node, x: Node, *, out: Node) -> tuple[Cotangent, ...]:
     return (g * sigmoid(x),)
 
@@ -161,7 +161,7 @@ def softmax(x: Operand, /, *, axis: int = -1) -> Node:
     return weights / sum(weights, axis=place, keepdims=True)
 
 
-@softmax.rule  # type: ignore[attr-defined]
+@softmax.rule
 def _(g: Node, x: Node, *, out: Node, axis: int) -> tuple[Cotangent, ...]:
     weighted = g * out
     return (weighted - out * sum(weighted, axis=axis, keepdims=True),)
@@ -180,6 +180,6 @@ def log_softmax(x: Operand, /, *, axis: int = -1) -> Node:
     return shifted - logsumexp(shifted, axis=place, keepdims=True)
 
 
-@log_softmax.rule  # type: ignore[attr-defined]
+@log_softmax.rule
 def _(g: Node, x: Node, *, out: Node, axis: int) -> tuple[Cotangent, ...]:
     return (g - exp(out) * sum(g, axis=axis, keepdims=True),)

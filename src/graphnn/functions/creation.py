@@ -21,7 +21,9 @@ def full(shape: Any, fill_value: bool | int | float, *, dtype: Any = None) -> No
     >>> gn.evaluate(gn.full((2,), 7))
     array([7, 7])
     """
-    return broadcast_to(constant(fill_value, as_dtype(dtype if dtype is not None else type(fill_value))), as_shape(shape))
+    return broadcast_to(
+        constant(fill_value, as_dtype(dtype if dtype is not None else type(fill_value))), as_shape(shape)
+    )
 
 
 def zeros(shape: Any, *, dtype: Any = DEFAULT_FLOAT) -> Node:

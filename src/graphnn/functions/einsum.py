@@ -55,7 +55,9 @@ def _parse(subscripts: str, nodes: list[Node]) -> tuple[list[str], str]:
     if len(terms) != len(nodes):
         raise ShapeError(f"einsum: {subscripts!r} names {len(terms)} operands, {len(nodes)} are given")
     spare = [c for c in string.ascii_letters if c not in text]
-    extra = max((n.ndim - len(t.replace("...", "")) for t, n in zip(terms, nodes, strict=True) if "..." in t), default=0)
+    extra = max(
+        (n.ndim - len(t.replace("...", "")) for t, n in zip(terms, nodes, strict=True) if "..." in t), default=0
+    )
     for i, (term, node) in enumerate(zip(terms, nodes, strict=True)):
         letters = term.replace("...", "", 1)
         count = node.ndim - len(letters)
@@ -120,10 +122,12 @@ def _diagonal(x: Node, term: str) -> tuple[Node, str]:
     if x.shape[first] != x.shape[second]:
         raise ShapeError(f"einsum: the diagonal '{letter}{letter}' of {shape_text(x.shape)} needs equal sizes")
     numbers = Iota(x.shape[first], int64)()
-    rows, columns = (Reshape(tuple(x.shape[first] if i == place else 1 for i in range(x.ndim)))(numbers) for place in (first, second))
-    return Sum((second,))(where(rows == columns, x, as_node(0, x.dtype) if x.dtype.is_integer else as_node(0.0, x.dtype))), (
-        term[:second] + term[second + 1 :]
+    rows, columns = (
+        Reshape(tuple(x.shape[first] if i == place else 1 for i in range(x.ndim)))(numbers) for place in (first, second)
     )
+    return Sum((second,))(
+        where(rows == columns, x, as_node(0, x.dtype) if x.dtype.is_integer else as_node(0.0, x.dtype))
+    ), (term[:second] + term[second + 1 :])
 
 
 def _sum_out(x: Node, term: str, keep: set[str]) -> tuple[Node, str]:

@@ -148,7 +148,9 @@ def _pad_from_inside(x: Node, axis: int, before: int, after: int, mode: str) -> 
         if before:
             pieces.insert(0, part(before, 0, -1))
         if after:
-            pieces.append(part(-2, -2 - after, -1) if not isinstance(size, int) else part(size - 2, _stop(size - 2 - after), -1))
+            pieces.append(
+                part(-2, -2 - after, -1) if not isinstance(size, int) else part(size - 2, _stop(size - 2 - after), -1)
+            )
     else:
         if before:
             pieces.insert(0, part(-before, None))

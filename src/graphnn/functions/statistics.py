@@ -110,7 +110,7 @@ def logsumexp(x: Operand, /, *, axis: Axes = None, keepdims: bool = False) -> No
     return total if keepdims else Reshape(reduced_shape(node.shape, axes, False))(total)
 
 
-@logsumexp.rule  # type: ignore[attr-defined]
+@logsumexp.rule
 def _(g: Node, x: Node, *, out: Node, axis: Axes, keepdims: bool) -> tuple[Cotangent, ...]:
     axes = normalize_axes("logsumexp", axis, x.ndim)
     weights = exp(x - _spread(out, x, axes))

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from graphnn.errors import GraphError
-from graphnn.ir.leaves import Constant, Parameter, Placeholder, State, Variable, _set_cell
+from graphnn.ir.leaves import Constant, Parameter, Placeholder, State, Variable, set_cell
 from graphnn.ir.node import Node, build, make
 from graphnn.ir.op import Leaf, Op
 
@@ -213,10 +213,12 @@ def _node_from(key: Any, attributes: dict[str, Any], operands: tuple[Node, ...])
     op, like = attributes["op"], attributes.get("node")
     if isinstance(op, (Placeholder, Parameter, State)):
         if not isinstance(like, Node):
-            raise GraphError(f"from_networkx: the leaf {key!r} has no attribute 'node'", "A leaf is taken over as it is.")
+            raise GraphError(
+                f"from_networkx: the leaf {key!r} has no attribute 'node'", "A leaf is taken over as it is."
+            )
         made = build(op, (), like.spec, name=attributes.get("name"), like=like, kind=type(like))
         if isinstance(like, Variable):
-            _set_cell(made, like.cell)
+            set_cell(made, like.cell)
         return made  # type: ignore[no-any-return]
     if isinstance(op, Leaf) and operands:
         raise GraphError(f"from_networkx: the leaf {key!r} has operands")

@@ -12,7 +12,7 @@ from graphnn.errors import DTypeError, GraphError, ShapeError
 from graphnn.ir.arrays import Array, native, own_array
 from graphnn.ir.dims import Size
 from graphnn.ir.dtype import DEFAULT_FLOAT, DEFAULT_INT, DType, as_dtype
-from graphnn.ir.node import Node, build, check_name
+from graphnn.ir.node import Node, build, check_name, setter
 from graphnn.ir.op import Leaf
 from graphnn.ir.spec import Spec, as_shape
 
@@ -110,12 +110,8 @@ class Variable(Node):
     cell: _Cell
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name == "value":
-            self.cell.array = own_array(value, self.spec, f"the value of {self.label!r}")
-        elif name == "trainable":
-            if not isinstance(value, bool):
-                raise DTypeError(f"trainable is True or False, not {value!r}")
-            self.cell.trainable = value
+        if name in ("value", "trainable"):
+            object.__setattr__(self, name, value)  # these two have setters
         else:
             super().__setattr__(name, value)
 
@@ -124,22 +120,32 @@ class Variable(Node):
         """A copy of the present value; assign to change it."""
         return self.cell.array.copy()
 
+    @value.setter
+    def value(self, value: Any) -> None:
+        self.cell.array = own_array(value, self.spec, f"the value of {self.label!r}")
+
     @property
     def trainable(self) -> bool:
         """Whether optimisers change it; assign False to freeze it."""
         return self.cell.trainable
 
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        if not isinstance(value, bool):
+            raise DTypeError(f"trainable is True or False, not {value!r}")
+        self.cell.trainable = value
+
     def named(self, name: str) -> Node:
         raise GraphError(f"the variable {self.label!r} cannot be renamed", "Give its name when you make it.")
 
 
-_set_cell = Variable.cell.__set__  # type: ignore[attr-defined]
+set_cell = setter(Variable, "cell")
 
 
 def variable_like(op: Leaf, name: str, array: Array, *, trainable: bool) -> Variable:
     """A leaf that keeps `array` as its value."""
     made: Variable = build(op, (), Spec(array.shape, as_dtype(array.dtype)), name=check_name(name), kind=Variable)
-    _set_cell(made, _Cell(native(array, copy=True), trainable))
+    set_cell(made, _Cell(native(array, copy=True), trainable))
     return made
 
 
@@ -184,10 +190,14 @@ def parameter(
     """
     if callable(value):
         if shape is None:
-            raise GraphError(f"parameter {name!r}: an initializer needs the shape", "Write parameter(name, init, shape).")
+            raise GraphError(
+                f"parameter {name!r}: an initializer needs the shape", "Write parameter(name, init, shape)."
+            )
         sizes = as_shape(shape)
         if not all(isinstance(size, int) for size in sizes):
-            raise ShapeError(f"parameter {name!r}: the shape of a parameter is fixed, it cannot hold named sizes: {sizes}")
+            raise ShapeError(
+                f"parameter {name!r}: the shape of a parameter is fixed, it cannot hold named sizes: {sizes}"
+            )
         array = np.asarray(value(sizes, np.random.default_rng(seed)))
         array = array.astype(as_dtype(dtype or DEFAULT_FLOAT).numpy)
     else:
@@ -222,7 +232,9 @@ def constant(value: Any, dtype: Any = None) -> Node:
 
 def _first_value(value: Any, dtype: Any) -> Array:
     if isinstance(value, Node):
-        raise GraphError(f"a value is an array or a number, not the node {value.label}", "Compute it: gn.evaluate(node).")
+        raise GraphError(
+            f"a value is an array or a number, not the node {value.label}", "Compute it: gn.evaluate(node)."
+        )
     array = np.asarray(value)
     if dtype is None and not isinstance(value, (np.ndarray, np.generic)):
         dtype = {"f": DEFAULT_FLOAT, "i": DEFAULT_INT}.get(array.dtype.kind)

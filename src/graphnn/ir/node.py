@@ -327,14 +327,15 @@ def _not_a_value(node: Node, what: str, hint: str) -> NodeUseError:
     return NodeUseError(f"the node {node.label} {what}", hint, at=str(user_source() or ""))
 
 
-_set_op = Node.op.__set__  # type: ignore[attr-defined]
-_set_inputs = Node.inputs.__set__  # type: ignore[attr-defined]
-_set_spec = Node.spec.__set__  # type: ignore[attr-defined]
-_set_name = Node.name.__set__  # type: ignore[union-attr]
-_set_source = Node.source.__set__  # type: ignore[union-attr]
-_set_scope = Node.scope.__set__  # type: ignore[attr-defined]
-_set_origin = Node.origin.__set__  # type: ignore[union-attr]
-_set_index = Node.index.__set__  # type: ignore[attr-defined]
+def setter(cls: type, name: str) -> Callable[[Any, Any], None]:
+    """What sets a slot of an immutable class, for the functions that build its objects."""
+    slot: Any = cls.__dict__[name]
+    return slot.__set__  # type: ignore[no-any-return]
+
+
+_set_op, _set_inputs, _set_spec = setter(Node, "op"), setter(Node, "inputs"), setter(Node, "spec")
+_set_name, _set_source, _set_scope = setter(Node, "name"), setter(Node, "source"), setter(Node, "scope")
+_set_origin, _set_index = setter(Node, "origin"), setter(Node, "index")
 
 
 def build(
@@ -372,7 +373,8 @@ def make(op: Op, operands: tuple[Node, ...], *, name: str | None = None, like: N
         spec = op.infer(*[node.spec for node in operands])
     except GraphnnError as error:
         raise explain(error, operands, like) from None
-    return build(op, operands, spec, name=name, like=like)
+    node: Node = build(op, operands, spec, name=name, like=like)
+    return node
 
 
 set_node_maker(make)

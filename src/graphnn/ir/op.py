@@ -121,7 +121,9 @@ class Elementwise(Op):
         first = specs[0]
         for spec in specs:
             if spec.shape != first.shape:
-                return Spec(broadcast(self.name, *(s.shape for s in specs)), self.infer_dtype(*[s.dtype for s in specs]))
+                return Spec(
+                    broadcast(self.name, *(s.shape for s in specs)), self.infer_dtype(*[s.dtype for s in specs])
+                )
         dtype = self.infer_dtype(*[spec.dtype for spec in specs])
         return first if dtype is first.dtype else first.with_dtype(dtype)
 
@@ -138,7 +140,9 @@ class Linear(Op):
     """Linear in some of its operands, each for itself; the forward rule is the op applied to the tangent."""
 
     linear_in: ClassVar[tuple[int, ...] | None] = (0,)  # None: linear in all of them together, as concat is
-    mask_follows: ClassVar[bool] = False  # the transpose only moves elements, so the mask of a cotangent goes the same way
+    mask_follows: ClassVar[bool] = (
+        False  # the transpose only moves elements, so the mask of a cotangent goes the same way
+    )
 
     def transpose(self, g: Node, *operands: Node) -> tuple[Cotangent, ...]:
         """The cotangents of the operands for the cotangent g of the result; None for the others."""
@@ -191,5 +195,3 @@ def set_node_maker(make: Callable[[Op, tuple[Node, ...]], Node]) -> None:
     """Tell ops how to make nodes; called once by `graphnn.ir.node`."""
     global _make_node
     _make_node = make
-
-

@@ -114,7 +114,9 @@ def _broadcast_hint(a: Size, b: Size, shapes: Sequence[Shape]) -> str:
         if len(narrow) == 1 and len(wide) > 1 and narrow[0] in wide[:-1]:
             return "Shapes are aligned at their last axis. To align with an earlier one, add an axis: x[:, None]."
         return "Shapes are aligned at their last axis; sizes must be equal there, or 1."
-    return f"Whether {a} equals {b} is not known before the call. Give both inputs the same size name, or the same number."
+    return (
+        f"Whether {a} equals {b} is not known before the call. Give both inputs the same size name, or the same number."
+    )
 
 
 def normalize_axis(name: str, axis: object, ndim: int) -> int:

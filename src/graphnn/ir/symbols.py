@@ -27,7 +27,13 @@ _PARTS = re.compile(r"([^\W\d_]+?)_?(\d+)?((?:_[^\W_]+)*)")
 def latex_name(name: str, limit: int = 40) -> str:
     r"""A name as LaTeX: a number or a part behind an underscore becomes a subscript, Greek letters are written as such.
 
-    >>> print(latex_name("W1"), latex_name("w_1"), latex_name("y_hat"), latex_name("gamma3"), latex_name("loss"))
+    >>> print(
+    ...     latex_name("W1"),
+    ...     latex_name("w_1"),
+    ...     latex_name("y_hat"),
+    ...     latex_name("gamma3"),
+    ...     latex_name("loss"),
+    ... )
     W_{1} w_{1} \hat{y} \gamma_{3} \mathrm{loss}
     >>> print(latex_name("100 %"))
     \mathrm{100\ \%}

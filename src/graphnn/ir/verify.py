@@ -5,6 +5,7 @@ from __future__ import annotations
 from graphnn.errors import GraphError, RewriteError, listing
 from graphnn.ir.graph import Graph
 from graphnn.ir.leaves import Parameter, Placeholder, State
+from graphnn.ir.node import Node
 
 
 def verify(graph: Graph) -> None:
@@ -24,13 +25,15 @@ def verify(graph: Graph) -> None:
         if not isinstance(node.op, (Placeholder, Parameter, State)):
             expected = node.op.infer(*(operand.spec for operand in node.inputs))
             if expected != node.spec:
-                raise RewriteError(f"{node.label} has the spec {node.spec}, but its op infers {expected}", at=str(node.source))
+                raise RewriteError(
+                    f"{node.label} has the spec {node.spec}, but its op infers {expected}", at=str(node.source)
+                )
     check_names(graph)
 
 
 def check_names(graph: Graph) -> None:
     """Check that no two different inputs have the same name."""
-    seen = {}
+    seen: dict[str | None, Node] = {}
     for node in graph.inputs:
         first = seen.setdefault(node.name, node)
         if first is not node:

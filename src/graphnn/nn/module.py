@@ -125,7 +125,7 @@ class Module:
     def __getattr__(self, name: str) -> Any:
         declared = vars(self).get("_declared", {}).get(name)
         if declared is not None:
-            return declared.made or self._make(name, declared)
+            return self._make(name, declared) if declared.made is None else declared.made
         known = [*(n for n in dir(type(self)) if n not in MODULE), *vars(self), *vars(self).get("_declared", ())]
         raise unknown(f"the module {type(self).__name__}", name, MODULE, known)
 

@@ -17,7 +17,18 @@ from graphnn.ops import (
     trigonometric,
 )
 
-_FILES = (comparison, arithmetic, exponential, trigonometric, bitwise, movement, reduction, contraction, indexing, random)
+_FILES = (
+    comparison,
+    arithmetic,
+    exponential,
+    trigonometric,
+    bitwise,
+    movement,
+    reduction,
+    contraction,
+    indexing,
+    random,
+)
 
 
 def all_ops() -> tuple[type[Op], ...]:

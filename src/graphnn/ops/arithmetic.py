@@ -13,6 +13,7 @@ from graphnn.ops.comparison import where
 from graphnn.ops.kinds import ADD, MULTIPLY, POWER, Arithmetic
 from graphnn.ops.operands import Operand, as_node, as_nodes
 
+
 class Add(Arithmetic):
     """x + y"""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, ParamSpec, TypeAlias
 
 from graphnn.errors import DTypeError
 from graphnn.ir.graph import Graph
@@ -19,21 +19,53 @@ from graphnn.ir.op import Cotangent, Op
 from graphnn.ir.rebuild import inline
 from graphnn.ir.source import apart
 from graphnn.ir.spec import Spec
-from graphnn.ops.operands import Operand, as_nodes
+from graphnn.ops.operands import as_nodes
 
 
-class Definition:
-    """What is common to all calls of a composite: its name, body, printed forms and derivative rule."""
+P = ParamSpec("P")
+Rule: TypeAlias = Callable[..., tuple[Cotangent, ...]]
+"""A derivative: takes the cotangent of the result, the operands, ``out=`` and the options; gives those of the operands."""
 
-    def __init__(self, function: Callable[..., Node], latex: str, python: str, elementwise: bool) -> None:
-        self.function = function
-        self.elementwise = elementwise
-        self.name = function.__name__
-        self.latex, self.python = latex, python
-        self.rule: Callable[..., tuple[Cotangent, ...]] | None = None
-        self.public: Callable[..., Node] = function
-        parameters = inspect.signature(function).parameters.values()
+
+class Definition(Generic[P]):
+    """A composite: call it to make a node. It holds what all its calls have in common.
+
+    Attributes
+    ----------
+    name : its name
+    function : the function of nodes that builds its body
+    derivative : its own derivative rule, or None where the body is differentiated
+    elementwise : whether each element of the result depends on the elements at the same place only
+    latex, python : its printed forms
+    operands : the names of its operands
+    """
+
+    def __init__(self, function: Callable[P, Node], latex: str, python: str, elementwise: bool) -> None:
+        functools.update_wrapper(self, function)
+        self.function, self.name = function, function.__name__
+        self.latex, self.python, self.elementwise = latex, python, elementwise
+        self.derivative: Rule | None = None
+        self._signature = inspect.signature(function)
+        parameters = self._signature.parameters.values()
         self.operands = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_ONLY)
+
+    def __call__(self, *operands: P.args, **options: P.kwargs) -> Node:
+        bound = self._signature.bind(*operands, **options)
+        bound.apply_defaults()
+        chosen = []
+        for key, value in bound.kwargs.items():
+            value = tuple(value) if isinstance(value, list) else value
+            try:
+                hash(value)
+            except TypeError:
+                raise DTypeError(f"{self.name}: the option {key} must be a fixed value, not {value!r}") from None
+            chosen.append((key, value))
+        return Composite(self, tuple(chosen))(*as_nodes(self.name, *bound.args))
+
+    def rule(self, derivative: Rule) -> Rule:
+        """Give it a derivative of its own; used as a decorator."""
+        self.derivative = derivative
+        return derivative
 
     def __repr__(self) -> str:
         return self.name
@@ -42,7 +74,7 @@ class Definition:
 class Composite(Op):
     """A call of a composite with its static options"""
 
-    definition: Definition
+    definition: Definition[Any]
     options: tuple[tuple[str, Any], ...]
 
     @property
@@ -72,7 +104,7 @@ class Composite(Op):
 
     def vjp(self, g: Node, *operands: Node, out: Node) -> tuple[Cotangent, ...] | None:
         """Its own derivative rule; None where the body is differentiated instead."""
-        rule = self.definition.rule
+        rule = self.definition.derivative
         return None if rule is None else rule(g, *operands, out=out, **dict(self.options))
 
     def __repr__(self) -> str:
@@ -92,7 +124,7 @@ def body(op: Composite, specs: tuple[Spec, ...]) -> Graph:
 
 def composite(
     *, latex: str, python: str = "", elementwise: bool = False
-) -> Callable[[Callable[..., Node]], Callable[..., Node]]:
+) -> Callable[[Callable[P, Node]], Definition[P]]:
     r"""Make a composite of a function of nodes.
 
     Its positional-only parameters are operands, its keyword parameters static options, which must be hashable.
@@ -112,32 +144,4 @@ def composite(
     array([2., 4.], dtype=float32)
     """
 
-    def decorate(function: Callable[..., Node]) -> Callable[..., Node]:
-        definition = Definition(function, latex, python, elementwise)
-        signature = inspect.signature(function)
-
-        @functools.wraps(function)
-        def call(*operands: Operand, **options: Any) -> Node:
-            bound = signature.bind(*operands, **options)
-            bound.apply_defaults()
-            chosen = []
-            for key, value in bound.kwargs.items():
-                value = tuple(value) if isinstance(value, list) else value
-                try:
-                    hash(value)
-                except TypeError:
-                    raise DTypeError(f"{definition.name}: the option {key} must be a fixed value, not {value!r}") from None
-                chosen.append((key, value))
-            nodes = as_nodes(definition.name, *bound.args)
-            return Composite(definition, tuple(chosen))(*nodes)
-
-        def rule(derivative: Callable[..., tuple[Cotangent, ...]]) -> Callable[..., tuple[Cotangent, ...]]:
-            definition.rule = derivative
-            return derivative
-
-        call.rule = rule  # type: ignore[attr-defined]
-        call.definition = definition  # type: ignore[attr-defined]
-        definition.public = call
-        return call
-
-    return decorate
+    return lambda function: Definition(function, latex, python, elementwise)

@@ -56,7 +56,9 @@ class Contract(Linear):
         sizes: dict[str, Size] = {}
         for letters, spec in zip((self.left, self.right), specs, strict=True):
             if len(letters) != spec.ndim:
-                raise ShapeError(f"{self.name}: {shape_text(spec.shape)} has {spec.ndim} axes, '{letters}' names {len(letters)}")
+                raise ShapeError(
+                    f"{self.name}: {shape_text(spec.shape)} has {spec.ndim} axes, '{letters}' names {len(letters)}"
+                )
             for letter, size in zip(letters, spec.shape, strict=True):
                 if sizes.setdefault(letter, size) != size:
                     raise ShapeError(f"{self.name}: axis '{letter}' has two sizes: {sizes[letter]} != {size}")

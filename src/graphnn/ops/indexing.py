@@ -20,7 +20,9 @@ from graphnn.ops.operands import Operand, as_node, as_nodes
 def _index_shape(name: str, indices: tuple[Spec, ...]) -> Shape:
     for spec in indices:
         if not spec.dtype.is_integer:
-            hint = "For a mask use gn.where(mask, x, y)." if spec.dtype.kind == "bool" else "Cast it: i.astype('int64')."
+            hint = (
+                "For a mask use gn.where(mask, x, y)." if spec.dtype.kind == "bool" else "Cast it: i.astype('int64')."
+            )
             raise DTypeError(f"{name}: an index is {spec.dtype}, not an integer", hint)
     return broadcast(name, *(spec.shape for spec in indices))
 
@@ -179,7 +181,11 @@ class _Plan:
         else:
             index = as_node(item)
             if not index.dtype.is_integer:
-                hint = "For a mask use gn.where(mask, x, y)." if index.dtype.kind == "bool" else "Cast it: i.astype('int64')."
+                hint = (
+                    "For a mask use gn.where(mask, x, y)."
+                    if index.dtype.kind == "bool"
+                    else "Cast it: i.astype('int64')."
+                )
                 raise DTypeError(f"an index is an int, a slice, None, ... or an integer array, not {index.dtype}", hint)
             self.form.append("array")
             self.cuts.append(_FULL)

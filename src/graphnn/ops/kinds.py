@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import ClassVar
 
 from graphnn.errors import DTypeError
@@ -12,7 +13,7 @@ from graphnn.ir.op import Elementwise
 # How strongly printed forms bind: {0:20} in a template puts operand 0 in parentheses unless it binds at least as 20.
 COMPARE, ADD, MULTIPLY, UNARY, POWER = 5, 10, 20, 30, 40
 
-_KINDS = {
+_KINDS: dict[str, tuple[Callable[[DType], bool], str]] = {
     "numeric": (lambda dtype: dtype.is_numeric, "int64"),
     "floating-point": (lambda dtype: dtype.is_floating, "float32"),
     "integer": (lambda dtype: dtype.is_integer, "int64"),

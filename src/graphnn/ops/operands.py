@@ -46,7 +46,7 @@ def as_nodes(name: str, *values: Operand) -> tuple[Node, ...]:
         if not isinstance(value, Node) or (type(value.op) is Constant and value.op.weak):
             break
     else:
-        return values  # nodes only: nothing to convert
+        return values  # type: ignore[return-value]  # nodes only: nothing to convert
     strong: DType | None = None
     weak = False
     for value in values:

@@ -26,7 +26,9 @@ class RandomBits(General):
     def infer(self, *specs: Spec) -> Spec:
         (stream,) = specs
         if stream.dtype is not uint64 or stream.shape != (2,):
-            raise DTypeError(f"random_bits: a stream is uint64[2] (key, step), not {stream}", "Make one: gn.stream(seed).")
+            raise DTypeError(
+                f"random_bits: a stream is uint64[2] (key, step), not {stream}", "Make one: gn.stream(seed)."
+            )
         return Spec(self.shape, uint64)
 
     def vjp(self, g: Node, *operands: Node, out: Node) -> tuple[Cotangent, ...]:

@@ -58,9 +58,7 @@ class Sum(_Reduction, Linear):
         return (self.spread(g, operands[0]),)
 
 
-def sum(
-    x: Operand, /, *, axis: int | Sequence[int] | None = None, dtype: Any = None, keepdims: bool = False
-) -> Node:
+def sum(x: Operand, /, *, axis: int | Sequence[int] | None = None, dtype: Any = None, keepdims: bool = False) -> Node:
     """Sum over the given axes, or over all; the sum of nothing is 0.
 
     Integers of less than 64 bits are summed as int64 (uint64 for unsigned ones), as the Array API wants.
@@ -93,9 +91,7 @@ class Prod(_Reduction, General):
         return (self.spread(g, x) * product_of_others(x, self.axes),)
 
 
-def prod(
-    x: Operand, /, *, axis: int | Sequence[int] | None = None, dtype: Any = None, keepdims: bool = False
-) -> Node:
+def prod(x: Operand, /, *, axis: int | Sequence[int] | None = None, dtype: Any = None, keepdims: bool = False) -> Node:
     """Product over the given axes, or over all; the product of nothing is 1. Its derivatives hold at zeros too.
 
     >>> gn.evaluate(gn.prod([[1.0, 2.0], [3.0, 4.0]], axis=1))

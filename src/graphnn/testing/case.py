@@ -99,9 +99,9 @@ class OpCase:
         return self.node(self.samples[0], self.dtypes[-1])[0].op
 
     @property
-    def is_elementwise(self) -> bool:
-        """Whether operands broadcast freely, so that tests may choose other shapes than the samples."""
-        return isinstance(self.op, Elementwise)
+    def broadcasts(self) -> bool:
+        """Whether the operands have any shapes that broadcast, so that tests may choose others than the samples."""
+        return isinstance(self.op, Elementwise) and not self.static and not self.no_scalar and not self.no_empty
 
     def operands(self, sample: Sequence[Sequence[Size]], dtype: str) -> list[Node]:
         """Placeholders ``x0``, ``x1`` ... of the shapes of a sample."""

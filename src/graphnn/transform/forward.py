@@ -57,13 +57,13 @@ def push(node: Node, tangents: tuple[Node | None, ...]) -> Node | None:
     if isinstance(op, Linear):
         if op.linear_in is None:
             return op(*(_or_zero(t, x) for t, x in zip(tangents, operands, strict=True)))
-        terms = [
-            op(*(tangents[i] if j == i else x for j, x in enumerate(operands)))  # type: ignore[misc]
-            for i in op.linear_in
-            if tangents[i] is not None
-        ]
+        terms = []
+        for i in op.linear_in:
+            tangent = tangents[i]
+            if tangent is not None:
+                terms.append(op(*operands[:i], tangent, *operands[i + 1 :]))
         return _sum(terms)
-    if isinstance(op, Composite) and op.definition.rule is None:
+    if isinstance(op, Composite) and op.definition.derivative is None:
         inner = op.expand(*operands)
         given = {x: t for x, t in zip(operands, tangents, strict=True) if t is not None}
         return forward_pass([inner], given, frozenset(operands)).get(inner)
@@ -130,7 +130,9 @@ def jvp(outputs: Any, wrt: Any, tangents: Any, *, allow_unused: bool = False) ->
     nodes = [wrt] if isinstance(wrt, Node) else list(wrt)
     for node in ends:
         if not node.dtype.is_floating:
-            raise DifferentiationError(f"jvp: {node.label} is {node.dtype}: only floating-point numbers have derivatives")
+            raise DifferentiationError(
+                f"jvp: {node.label} is {node.dtype}: only floating-point numbers have derivatives"
+            )
     checked_targets("jvp", ends, nodes, allow_unused)
     start = dict(zip(nodes, directions("jvp", "tangents", nodes, tangents), strict=True))
     found = forward_pass(ends, start)

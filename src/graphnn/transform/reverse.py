@@ -280,9 +280,7 @@ def _like(name: str, value: Any, node: Node) -> Node:
     return astype(given, node.dtype)
 
 
-def _pull_back(
-    name: str, outputs: list[Node], cotangents: list[Node], wrt: Any, allow_unused: bool = False
-) -> Any:
+def _pull_back(name: str, outputs: list[Node], cotangents: list[Node], wrt: Any, allow_unused: bool = False) -> Any:
     targets = checked_targets(name, outputs, wrt, allow_unused)
     adjoints, _ = reverse_pass(outputs, [Pull(g) for g in cotangents], targets)
     results = []
@@ -335,7 +333,9 @@ def checked_targets(name: str, outputs: Sequence[Node], wrt: Any, allow_unused: 
 
 def _sources(nodes: Sequence[Node]) -> str:
     names = [node.label for node in nodes if isinstance(node.op, (Placeholder, Parameter))]
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "") if names else "constants only"
+    return (
+        ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "") if names else "constants only"
+    )
 
 
 def _check_path(name: str, outputs: Sequence[Node], target: Node, everything: Sequence[Node]) -> None:

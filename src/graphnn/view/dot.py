@@ -15,7 +15,7 @@ from graphnn.ops.composite import Composite
 from graphnn.view.palette import FONT, INK, LOOKS, PAPER, PURPLE, QUIET, VERMILLION, mix
 from graphnn.view.subject import Subject, as_graph, opened
 
-_SMALL = 60  # up to so many nodes every edge is drawn; beyond, long edges between the passes are cut
+_SMALL = 24  # up to so many nodes every edge is drawn; beyond, long edges between the passes are cut
 _NEAR = 3  # ranks that an edge between the passes may span and is still drawn
 _MANY = 700  # from so many nodes on edges are straight, as routing them would take most of the time
 _NAME = 40  # characters of a name that are shown
@@ -51,7 +51,7 @@ class _Drawing:
         self.phase = self._phases()
         self.places = {node: self._place(node) for node in self.drawn}
         self.cut = self._cut_edges() if len(self.drawn) > _SMALL else set()
-        self.called = {source for source, _ in self.cut}  # these need a name that a stub can call
+        self.called = {source for source, _ in self.cut}  # stubs call these, so they show their number
 
     def lines(self) -> list[str]:
         splines = "line" if len(self.drawn) > _MANY else "true"
@@ -66,6 +66,7 @@ class _Drawing:
         for node in self.drawn:
             out += self._edges(node)
         out += [line for pair in self.graph.updates for line in self._update(*pair)]
+        out += self._order()
         return [*out, "}"]
 
     # --- what each node is ---
@@ -106,9 +107,13 @@ class _Drawing:
             if not scopes:
                 return ()
             scope = _common(scope for scope, _ in scopes)
-            if all(phase == "reverse" for _, phase in scopes):
-                return _reverse(scope)
-        return _reverse(scope) if self.phase[node] == "reverse" else scope
+            phases = {phase for _, phase in scopes}
+            if phases == {"reverse"} or phases == {"update"}:
+                return (_REVERSE if phases == {"reverse"} else _UPDATE, *scope)
+        # The reverse pass of a module has a box of its own: one box for both would reach from the top to the bottom.
+        if self.phase[node] == "update":
+            return (_UPDATE, *scope)
+        return (_REVERSE, *scope) if self.phase[node] == "reverse" else scope
 
     # --- lines ---
 
@@ -146,8 +151,8 @@ class _Drawing:
             f'n{self.number[node]} [label="{self._label(node)}", shape={look.shape}, style="{look.style}", '
             f'fillcolor="{look.fill}", color="{look.line}"{double}, tooltip="{_quote(self._sentence(node), 400)}"]'
         ]
-        for position, operand in enumerate(node.inputs):
-            if (operand, node) in self.cut and operand not in node.inputs[:position]:
+        for operand in dict.fromkeys(node.inputs):
+            if self._is_cut(operand, node):
                 lines.append(f'{self._stub(node, operand)} [label="{_quote("↑ " + self._call(operand))}", {_STUB}]')
         return lines
 
@@ -157,14 +162,15 @@ class _Drawing:
             rows.append(_quote(node.name, _NAME))
         if not isinstance(node.op, (Placeholder, Parameter, State)) and not (node.name and isinstance(node.op, Constant)):
             rows.append(_quote(self._operation(node), _NAME))
-        if node.name is None and node in self.called:
+        if node.name is None and self.number[node] in self.called:
             rows.append(f"#{self.number[node]}")
         return "\\n".join(rows)
 
     def _operation(self, node: Node) -> str:
         if isinstance(node.op, Leaf):
             return name_of(node, "python").text
-        if any(operand in self.inlined for operand in node.inputs):
+        contraction = hasattr(node.op, "is_matmul") and not node.op.is_matmul
+        if contraction or any(operand in self.inlined for operand in node.inputs):
             # The numbers are part of the operation: "2.0 * ·" says more than a node for the 2.0.
             holes = {operand: "·" for operand in node.inputs if operand not in self.inlined}
             return expression(node, holes, limit=1)
@@ -194,34 +200,55 @@ class _Drawing:
         for operand in node.inputs:
             if operand in self.inlined:
                 continue
-            start = self._stub(node, operand) if (operand, node) in self.cut else f"n{self.number[operand]}"
+            start = self._stub(node, operand) if self._is_cut(operand, node) else f"n{self.number[operand]}"
             look = ""
             if backward:
                 colour = VERMILLION if self.phase[node] == "reverse" else mix(PURPLE, INK, 0.35)
                 own = self.phase[operand] != "forward"
                 look = f', style=dashed, color="{colour if own else QUIET}"'
-            out.append(f'  {start} -> n{self.number[node]} [label="{_quote(_shape(operand.spec))}"{look}]')
+            out.append(f'  {start} -> n{self.number[node]} [label=" {_quote(_shape(operand.spec))}"{look}]')
         return out
 
     def _update(self, variable: Node, value: Node) -> list[str]:
         colour = mix(PURPLE, INK, 0.35)
-        look = f'label="new value", style=bold, color="{colour}"'
+        look = f'label=" new value", style=bold, color="{colour}"'
         start, target = f"n{self.number[value]}", f"n{self.number[variable]}"
         if len(self.drawn) <= _SMALL:
             return [f"  {start} -> {target} [{look}, constraint=false]"]
         stub = f"u{self.number[variable]}"
-        return [f'  {stub} [label="{_quote("new " + self._call(variable))}", {_STUB}]', f"  {start} -> {stub} [{look}]"]
+        return [f'  {stub} [label="{_quote(self._call(variable))}", {_STUB}]', f"  {start} -> {stub} [{look}]"]
 
-    def _cut_edges(self) -> set[tuple[Node, Node]]:
+    def _order(self) -> list[str]:
+        """Invisible edges that put the reverse pass under the outputs: it begins where the forward pass ends."""
+        end = self._end()
+        starts = [node for node in self.drawn if self._begins(node)] if end is not None else []
+        return [f"  n{self.number[end]} -> n{self.number[node]} [style=invis]" for node in starts if end is not None]
+
+    def _end(self) -> Node | None:
+        """The first output of the forward pass, if the graph goes on from there."""
+        ends = (n for n in self.graph.outputs if self.phase[n] == "forward" and not isinstance(n.op, Leaf))
+        return next(ends, None)
+
+    def _begins(self, node: Node) -> bool:
+        inner = (n for n in node.inputs if n not in self.inlined)
+        return self.phase[node] == "reverse" and all(self.phase[n] == "forward" for n in inner)
+
+    def _is_cut(self, operand: Node, node: Node) -> bool:
+        return (self.number[operand], self.number[node]) in self.cut
+
+    def _cut_edges(self) -> set[tuple[int, int]]:
         """Edges into the reverse pass and the update that come from far away: they make layouts slow and unreadable."""
         rank: dict[Node, int] = {}
+        end = self._end()
         for node in self.graph.nodes:
             rank[node] = 1 + max((rank[operand] for operand in node.inputs), default=-1)
+            if end in rank and self._begins(node):
+                rank[node] = max(rank[node], rank[end] + 1)
         for node in self.graph.nodes:
             if isinstance(node.op, Leaf):  # drawn just above the first that reads it
                 rank[node] = min((rank[user] for user in self.users[node]), default=1) - 1
         return {
-            (operand, node)
+            (self.number[operand], self.number[node])
             for node in self.drawn
             for operand in node.inputs
             if operand not in self.inlined
@@ -230,6 +257,8 @@ class _Drawing:
         }
 
 
+_REVERSE, _UPDATE = "\0reverse", "\0update"  # the boxes around these passes; no scope has these names
+_BOXES = {_REVERSE: ("reverse pass", "#E3B7A0", "#FFF9F6"), _UPDATE: ("update", "#D9BDCC", "#FCF7FA")}
 _STUB = f'shape=plaintext, fontsize=9, fontcolor="{QUIET}", height=0.2, margin="0.04,0.02"'
 
 
@@ -250,14 +279,9 @@ def _common(scopes: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return first
 
 
-def _reverse(scope: tuple[str, ...]) -> tuple[str, ...]:
-    # The reverse pass of a module has a box of its own: one box for both would reach from the top to the bottom.
-    return ("\0reverse", *scope) if scope else ()
-
-
 def _cluster(place: tuple[str, ...]) -> str:
-    label = "reverse pass" if place[-1] == "\0reverse" else _quote(place[-1], _NAME)
-    line, fill = ("#E3B7A0", "#FFF9F6") if place[0] == "\0reverse" else ("#C3CCD6", "#F6F8FA")
+    _, line, fill = _BOXES.get(place[0], ("", "#C3CCD6", "#F6F8FA"))
+    label = _BOXES[place[-1]][0] if place[-1] in _BOXES else _quote(place[-1], _NAME)
     return (
         f'label="{label}", labeljust=l, style="rounded,filled", color="{line}", fillcolor="{fill}", '
         f'fontcolor="{QUIET}", margin=10'

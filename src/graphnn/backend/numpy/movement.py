@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 
 from graphnn.backend.numpy.lower import Kernel, lower
+from graphnn.ir.arrays import Array
 from graphnn.ir.node import Node
 from graphnn.ops.movement import BroadcastTo, Concat, Pad, Part, PermuteDims, Reshape, Slice, Unslice
 
@@ -25,7 +27,7 @@ def _(op: PermuteDims, node: Node) -> Kernel:
 
 @lower.register
 def _(op: BroadcastTo, node: Node) -> Kernel:
-    shape = op.shape
+    shape: Any = op.shape
     return lambda x: np.broadcast_to(x, shape)
 
 
@@ -53,7 +55,7 @@ def _(op: Slice, node: Node) -> Kernel:
 def _(op: Unslice, node: Node) -> Kernel:
     key, shape, dtype = tuple(slice(*cut) for cut in op.cuts), op.shape, node.dtype.numpy
 
-    def kernel(x: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def kernel(x: Array) -> Array:
         out = np.zeros(shape, dtype)
         out[key] = x
         return out
@@ -66,7 +68,7 @@ def _(op: Pad, node: Node) -> Kernel:
     key = tuple(slice(before, before + size) for (before, _), size in zip(op.widths, node.inputs[0].shape, strict=True))
     shape, dtype = node.shape, node.dtype.numpy
 
-    def kernel(x: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def kernel(x: Array) -> Array:
         out = np.zeros(shape, dtype)
         out[key] = x
         return out

@@ -85,7 +85,9 @@ class _Plan:
                 break
             slot = min(worse)
         else:
-            raise ExecutionError("an input of the function holds NaN or infinity", "debug='nan' traced a result back to it.")
+            raise ExecutionError(
+                "an input of the function holds NaN or infinity", "debug='nan' traced a result back to it."
+            )
         node = self.nodes[made[slot]]
         array = np.asarray(values[slot])
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0]) if array.ndim else ()
@@ -105,7 +107,8 @@ def _leaf(node: Node) -> Array:
     if isinstance(node.op, Constant):
         return node.op.payload.array
     if isinstance(node.op, Iota):
-        return np.arange(node.op.size, dtype=np.int64).astype(node.op.dtype.numpy)
+        size: Any = node.op.size
+        return np.arange(size, dtype=np.int64).astype(node.op.dtype.numpy)
     raise LoweringError(f"the NumPy backend got the leaf {node.label} ({node.op.name}), which has no value")
 
 

@@ -15,7 +15,7 @@ from graphnn.ops.random import RandomBits
 @lower.register
 def _(op: RandomBits, node: Node) -> Kernel:
     shape, draw = op.shape, op.draw
-    count = math.prod(shape)  # type: ignore[arg-type]
+    count = math.prod(shape)
 
     def kernel(stream: Any) -> Any:
         key, step = (int(word) for word in stream)

@@ -1,0 +1,38 @@
+"""Layers and models: modules that hold parameters and build graphs.
+
+Floor 7: an ordinary user of graphs, without any power of its own. A module adds nodes to a graph when it is called;
+training is a compiled function with updates, see `graphnn.optim` and `graphnn.Trainer`.
+"""
+
+from typing import Any
+
+from graphnn.nn import init
+from graphnn.nn.activations import (
+    ELU,
+    GELU,
+    SELU,
+    LeakyReLU,
+    LogSoftmax,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
+from graphnn.nn.calls import is_training
+from graphnn.nn.declared import Parameter
+from graphnn.nn.elsewhere import LAYERS, unknown
+from graphnn.nn.layers import Dropout, Flatten, Identity, Linear
+from graphnn.nn.module import Module
+from graphnn.nn.sequential import Sequential
+
+__all__ = [
+    "Module", "Parameter", "Sequential", "is_training", "init",
+    "Linear", "Dropout", "Flatten", "Identity",
+    "ReLU", "LeakyReLU", "ELU", "SELU", "GELU", "SiLU", "Softplus", "Sigmoid", "Tanh", "Softmax", "LogSoftmax",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    raise unknown("graphnn.nn", name, LAYERS, __all__)
