@@ -73,8 +73,8 @@ def rules(case):
     node = case.node(case.samples[0], case.dtypes[-1])[0]
     op, places = node.op, range(len(node.inputs))
     if isinstance(op, Composite):
-        if op.definition.rule is not None:
-            yield from ((op.definition, "rule", place) for place in places)
+        if op.definition.derivative is not None:
+            yield from ((op.definition, "derivative", place) for place in places)
     elif isinstance(op, Elementwise):
         yield from ((type(op), "partials", place) for place in places)
     elif isinstance(op, Linear):

@@ -33,22 +33,19 @@ def schedule(outputs: Sequence[Node], arguments: Sequence[Node], *, keep_all: bo
     order = topological([*outputs, *arguments])
     slot = {node: i for i, node in enumerate(order)}
     given = set(arguments)
-    last: dict[Node, Node] = {}
-    for node in order:
-        for operand in node.inputs:
-            last[operand] = node
-    for node in outputs:
-        last.pop(node, None)
-    dying: dict[Node, list[int]] = {}
-    if not keep_all:
-        for operand, user in last.items():
+    steps: list[Slot] = []
+    # Against the order, the first reader of a value that is met is the last one to read it.
+    read = set(outputs)
+    for node in reversed(order):
+        if node in given or not node.inputs:
+            continue
+        free: tuple[int, ...] = ()
+        if not keep_all:
             # Arguments and constants belong to others: letting go of them early frees nothing.
-            if operand not in given and operand.inputs:
-                dying.setdefault(user, []).append(slot[operand])
-    steps = tuple(
-        Slot(node, tuple(slot[n] for n in node.inputs), slot[node], tuple(dying.get(node, ())))
-        for node in order
-        if node not in given and node.inputs
-    )
+            dying = [n for n in dict.fromkeys(node.inputs) if n not in read and n not in given and n.inputs]
+            free = tuple([slot[n] for n in dying])
+            read.update(node.inputs)
+        steps.append(Slot(node, tuple([slot[n] for n in node.inputs]), slot[node], free))
+    steps.reverse()
     leaves = tuple((node, slot[node]) for node in order if node not in given and not node.inputs)
-    return Schedule(steps, tuple(slot[n] for n in arguments), leaves, tuple(slot[n] for n in outputs), len(order))
+    return Schedule(tuple(steps), tuple(slot[n] for n in arguments), leaves, tuple(slot[n] for n in outputs), len(order))

@@ -55,7 +55,8 @@ class Function:
         self._variables = (*self.graph.parameters, *self.graph.states)
         self._named = any(argument.named for argument in self._signature.arguments)
         self._plans: dict[tuple[tuple[int, ...], ...], Executable] = {}
-        self._lock = threading.Lock()
+        self._count = len(ends)
+        self._lock, self._turn = threading.Lock(), threading.Lock()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         arrays = self._signature.arrays(args, kwargs)
@@ -63,11 +64,14 @@ class Function:
         plan = self._plans.get(key)
         if plan is None:
             plan = self._compile(key, arrays)
-        results = plan([*arrays, *[variable.cell.array for variable in self._variables]])
-        count = len(self.graph.outputs)
-        for variable, value in zip(self.updates, results[count:], strict=True):
-            variable.cell.array = value
-        return results[0] if self._single else tree.rebuild(self._tree, iter(results[:count]))
+        if not self.updates:
+            results = plan([*arrays, *[variable.cell.array for variable in self._variables]])
+        else:
+            with self._turn:  # threads take turns, so that no update is lost and none is seen by halves
+                results = plan([*arrays, *[variable.cell.array for variable in self._variables]])
+                for variable, value in zip(self.updates, results[self._count :], strict=True):
+                    variable.cell.array = value
+        return results[0] if self._single else tree.rebuild(self._tree, iter(results[: self._count]))
 
     def _compile(self, key: tuple[tuple[int, ...], ...], arrays: list[Array]) -> Executable:
         arguments = self._signature.arguments
@@ -129,8 +133,8 @@ def function(
 
     Parameters
     ----------
-    inputs : placeholders: one, or a list, tuple or dict of them, also nested. A call gives arrays in the same structure,
-        by position or by name.
+    inputs : placeholders: one, or a list, tuple or dict of them, also nested; a call gives arrays in the same
+        structure, by position or by name
     outputs : a node, or a tree of nodes; the function returns arrays in the same structure
     updates : the new value of parameters or states, as nodes; all are computed from the old values, then set together
     backend : ``"numpy"``
@@ -233,6 +237,11 @@ def _backend(name: str) -> Backend:
 
 def _explicit(updates: Mapping[Any, Any] | None) -> dict[Variable, Node]:
     out: dict[Variable, Node] = {}
+    if not isinstance(updates, (Mapping, type(None))):
+        raise GraphError(
+            f"updates is a dict from parameters to new values, not a {type(updates).__name__}",
+            "Write updates={w: w - 0.1 * dw}.",
+        )
     for variable, value in (updates or {}).items():
         if not isinstance(variable, Variable):
             what = variable.label if isinstance(variable, Node) else repr(variable)

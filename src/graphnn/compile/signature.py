@@ -9,7 +9,7 @@ import numpy as np
 
 from graphnn.errors import DTypeError, GraphError, ShapeError, listing, nearest
 from graphnn.ir import dims, tree
-from graphnn.ir.arrays import Array, native, to_array
+from graphnn.ir.arrays import Array, is_plain, native, to_array
 from graphnn.ir.dims import Dim
 from graphnn.ir.dtype import as_dtype
 from graphnn.ir.leaves import Placeholder
@@ -34,7 +34,7 @@ class Argument:
             array = self._convert(value)
         if len(array.shape) != len(self.spec.shape) or (not self.named and array.shape != self.spec.shape):
             raise self._wrong_shape(array)
-        return array if array.flags.c_contiguous and array.dtype.isnative else native(array)
+        return array if is_plain(array) else native(array, copy=True)
 
     def _convert(self, value: Any) -> Array:
         if isinstance(value, Node):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,7 +42,7 @@ class Term(NamedTuple):
 
 
 class ReverseStep(NamedTuple):
-    """One node of the reverse pass: the contributions to its adjoint, in the order in which they came, and their sum."""
+    """One node of the reverse pass: the contributions to its adjoint, in the order they came, and their sum."""
 
     node: Node
     symbol: str
@@ -65,18 +65,19 @@ class Trace:
     ) -> None:
         self.loss, self.forward, self.reverse, self._title = loss, forward, reverse, title
         self._latex: list[str] = []
+        self._shown: Mapping[Node, Node] = {}  # with expand=True: what stands for a node of the user's
 
     def gradient(self, node: Node) -> Array:
         """The adjoint of a node: the derivative of the loss by it."""
         for step in self.reverse:
-            if step.node is node:
+            if step.node is self._shown.get(node, node):
                 return step.value
         raise GraphError(f"trace: {node.label} has no adjoint in this trace")
 
     def value(self, node: Node) -> Array:
         """The value of a node in the forward pass."""
         for step in self.forward:
-            if step.node is node:
+            if step.node is self._shown.get(node, node):
                 return step.value
         raise GraphError(f"trace: {node.label} is not in this trace")
 
@@ -164,25 +165,26 @@ def trace(
             at=str(user_source() or ""),
         )
     title = loss.name or "z"
-    shown = expand_composites([loss], lambda op: False)[0] if expand else loss
-    graph = Graph(shown)
-    targets = _targets(loss, graph, wrt)
+    nodes = Graph(loss).nodes
+    stands_for = dict(zip(nodes, expand_composites(nodes, lambda op: False) if expand else nodes, strict=True))
+    targets = [stands_for[node] for node in _targets(loss, nodes, wrt)]
+    shown = stands_for[loss]
     with serving(shown, "reverse"):
         one = constant(1.0, shown.dtype)
-    _, steps = reverse_pass([shown], [Pull(one)], targets)
-    nodes = [node for node in graph.nodes if not isinstance(node.op, Constant)]
+    _, steps = reverse_pass([shown], [Pull(one)], targets, record=True)
+    shown_nodes = [node for node in Graph(shown).nodes if not isinstance(node.op, Constant)]
     reverse_nodes = {step.node: step.adjoint.materialized() for step in steps}
     terms = {step.node: [c.pull.materialized() for c in step.contributions] for step in steps}
     values = evaluate(
-        {"forward": nodes, "adjoints": list(reverse_nodes.values()), "terms": list(terms.values())}, feeds
+        {"forward": shown_nodes, "adjoints": list(reverse_nodes.values()), "terms": list(terms.values())}, feeds
     )
 
-    texts = _Names(nodes, reverse_nodes, symbol, title, "python")
+    texts = _Names(shown_nodes, reverse_nodes, symbol, title, "python")
     forward = tuple(
         ForwardStep(i, node, texts.symbol(node), texts.rule(node), value)
-        for i, (node, value) in enumerate(zip(nodes, values["forward"], strict=True), 1)
+        for i, (node, value) in enumerate(zip(shown_nodes, values["forward"], strict=True), 1)
     )
-    number = len(nodes)
+    number = len(shown_nodes)
     reverse: list[ReverseStep] = []
     for step, adjoint, parts in zip(steps, values["adjoints"], values["terms"], strict=True):
         listed = []
@@ -192,14 +194,15 @@ def trace(
             listed.append(Term(number, contribution.reader, texts.adjoint(step.node), rule, part))
         reverse.append(ReverseStep(step.node, texts.adjoint(step.node), tuple(listed), adjoint))
     out = Trace(loss, forward, tuple(reverse), f"{title} = {texts.symbol(shown)}")
-    out._latex = _latex_lines(nodes, steps, terms, _Names(nodes, reverse_nodes, symbol, title, "latex"))
+    out._shown = stands_for
+    out._latex = _latex_lines(shown_nodes, steps, terms, _Names(shown_nodes, reverse_nodes, symbol, title, "latex"))
     return out
 
 
-def _targets(loss: Node, graph: Graph, wrt: Any) -> list[Node]:
+def _targets(loss: Node, nodes: Sequence[Node], wrt: Any) -> list[Node]:
     if wrt is not None:
         return checked_targets("trace", [loss], [leaf for _, leaf in tree.leaves(wrt)])
-    targets = [n for n in graph.nodes if isinstance(n.op, (Placeholder, Parameter)) and n.dtype.is_floating]
+    targets = [n for n in nodes if isinstance(n.op, (Placeholder, Parameter)) and n.dtype.is_floating]
     if not targets:
         raise DifferentiationError(f"trace: {loss.label} depends on no floating-point input or parameter")
     return targets

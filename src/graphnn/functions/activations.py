@@ -51,7 +51,8 @@ def leaky_relu(x: Operand, /, *, negative_slope: float = 0.01) -> Node:
 def elu(x: Operand, /, *, alpha: float = 1.0) -> Node:
     """Exponential linear unit: ``x`` for x > 0, else ``alpha * (exp(x) - 1)``.
 
-    Source: Clevert, Unterthiner, Hochreiter, "Fast and accurate deep network learning by exponential linear units", 2016.
+    Source: Clevert, Unterthiner, Hochreiter, "Fast and accurate deep network learning by
+    exponential linear units", 2016.
 
     >>> gn.evaluate(gn.elu([-1.0, 2.0])).round(4)
     array([-0.6321,  2.    ], dtype=float32)

@@ -137,7 +137,7 @@ def size_node(size: Size, dtype: DType) -> Node:
     return constant(size, dtype) if isinstance(size, int) else DimSize(size, dtype)()
 
 
-def one_hot(x: Operand, /, num_classes: int, *, dtype: Any = DEFAULT_FLOAT) -> Node:
+def one_hot(x: Operand, /, num_classes: Size, *, dtype: Any = DEFAULT_FLOAT) -> Node:
     """Each integer as a row of zeros with a one in its place; ``[...] -> [..., num_classes]``.
 
     A number outside 0 ... num_classes - 1 gives a row of zeros.

@@ -23,8 +23,9 @@ from graphnn.ops.reduction import Sum
 def einsum(subscripts: str, /, *operands: Operand) -> Node:
     """Sum of products by index notation: ``einsum("ij,jk->ik", a, b)`` is the matrix product.
 
-    Letters name axes. Letters missing after ``->`` are summed over; without ``->`` the letters that stand once remain, in
-    alphabetical order. A letter twice in one operand takes its diagonal. ``...`` stands for further axes, which broadcast.
+    Letters name axes. Letters missing after ``->`` are summed over; without ``->`` the letters that stand once remain,
+    in alphabetical order. A letter twice in one operand takes its diagonal. ``...`` stands for further axes, which
+    broadcast.
     Products of more than two operands are taken pairwise, in an order that keeps intermediate results small.
 
     >>> gn.evaluate(gn.einsum("i,i->", [1.0, 2.0], [3.0, 4.0]))
@@ -87,7 +88,7 @@ def _check_sizes(terms: list[str], nodes: list[Node]) -> None:
 
 
 def _contract_all(terms: list[str], nodes: list[Node], result: str) -> Node:
-    for i, term in enumerate(terms):
+    for i in range(len(terms)):
         while len(set(terms[i])) < len(terms[i]):
             nodes[i], terms[i] = _diagonal(nodes[i], terms[i])
     for pair in _order(terms, nodes, result):

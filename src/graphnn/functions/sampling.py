@@ -19,8 +19,8 @@ from graphnn.ops.random import advance, random_bits
 def stream(seed: int, name: str = "stream") -> Variable:
     """A stream of random numbers: the state (key, step), whose key is the seed.
 
-    A compiled function that draws from it moves on to the next step, so each call draws anew, and the same seed gives the
-    same bits in the same program, on every backend.
+    A compiled function that draws from it moves on to the next step, so each call draws anew, and the same seed gives
+    the same bits in the same program, on every backend.
 
     >>> gn.stream(7).value
     array([7, 0], dtype=uint64)

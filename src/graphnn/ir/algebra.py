@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from graphnn.ir.arrays import Array
 from graphnn.ir.dims import Dim
-from graphnn.ir.dtype import DType
+from graphnn.ir.dtype import DType, int64
 from graphnn.ir.leaves import Constant, DimSize, Iota, Payload
 from graphnn.ir.node import Node, printable
 from graphnn.ir.op import Op
@@ -25,7 +25,8 @@ from graphnn.ir.symbols import latex_name, latex_number, latex_size
 Style: TypeAlias = Literal["python", "latex"]
 """How expressions are printed."""
 
-_ADD, _MULTIPLY, _UNARY, _ATOM = 10, 20, 30, 100
+_ADD, _MULTIPLY, _UNARY, _POWER, _ATOM = 10, 20, 30, 40, 100
+_SCRIPT = re.compile(r"\w\^")  # a template such as e^{...}
 _PLACE = re.compile(r"(?<!\{)(?:\{\{)*\{(\d+)")  # the operands that a template places by number
 
 
@@ -146,8 +147,8 @@ def name_of(node: Node, style: Style) -> Fragment:
         simple = size.isidentifier() or size.isdigit()
         return Fragment(latex_size(op.size) if latex else size, _ATOM if simple else 0, style)
     if isinstance(op, Iota):
-        last = op.size - 1
-        text = rf"\left(0, \ldots, {latex_size(last)}\right)" if latex else f"arange({op.size})"
+        last, kind = op.size - 1, "" if op.dtype is int64 else f", dtype={op.dtype}"
+        text = rf"\left(0, \ldots, {latex_size(last)}\right)" if latex else f"arange({op.size}{kind})"
         return Fragment(text, _ATOM, style)
     inside = (r"\left(\ldots\right)" if latex else "(…)") if node.inputs else ""
     return Fragment((latex_name(op.name) if latex else printable(op.name)) + inside, _ATOM, style)
@@ -184,6 +185,15 @@ def _constant(payload: Payload, style: Style) -> Fragment:
 # --- templates ---
 
 
+_PYTHON = {
+    "slice": "{0:100}[{cuts}]",
+    "astype": "{0:100}.astype({dtype})",
+    "concat": "concat([{args}], axis={axis})",
+    "pad": "pad({0}, {widths})",
+}
+"""Calls whose arguments are not the operands and then the fields by name."""
+
+
 def _template(node: Node, operands: list[Fragment], style: Style) -> tuple[str, int]:
     """The template of a node: that of its op, or a shorter one where the operands allow a textbook form."""
     op, latex = node.op, style == "latex"
@@ -196,17 +206,20 @@ def _template(node: Node, operands: list[Fragment], style: Style) -> tuple[str, 
         if matrix:
             return matrix, _MULTIPLY
     if op.name == "permute_dims" and getattr(op, "axes", None) == (1, 0):
-        return (r"{0:50}^{{\top}}" if latex else "{0:100}.T"), (45 if latex else _ATOM)
+        return (r"{0:50}^{{\top}}" if latex else "{0:100}.T"), (_POWER if latex else _ATOM)
     if latex:
+        if op.name == "where":
+            return op.latex, 0  # a brace has no end of its own
+        if op.name == "slice":
+            return "{{{0:100}}}_{{{cuts}}}", _ATOM  # in braces: what is sliced may have a subscript already
         if op.latex:
-            return op.latex, op.precedence if op.name != "where" else 0  # a brace has no end of its own
+            # Two exponents must not follow each other, so e^x binds like a power and not like a call.
+            return op.latex, min(op.precedence, _POWER) if _SCRIPT.match(op.latex) else op.precedence
         name = latex_name(op.name).replace("{", "{{").replace("}", "}}")
         return rf"{name}\left({{args}}\right)", _ATOM
     if not op.python:
-        if op.name == "slice":
-            return "{0:100}[{cuts}]", _ATOM
-        if op.name == "astype":
-            return "{0:100}.astype({dtype})", _ATOM
+        if op.name in _PYTHON:
+            return _PYTHON[op.name], _ATOM
         if op.name == "gather" and getattr(op, "axes", None) == tuple(range(len(node.inputs) - 1)):
             return "{0:100}[{args}]", _ATOM
     return op.python, op.precedence
@@ -227,9 +240,9 @@ def _is_number(fragment: Fragment) -> bool:
     return fragment.text.lstrip("-")[:1].isdigit() and fragment.precedence >= _UNARY
 
 
-def _matrix_product(op: Op, latex: bool) -> str:
+def _matrix_product(op: Any, latex: bool) -> str:
     """The template of a contraction of vectors and matrices as a product of matrices; empty for any other one."""
-    a, b, out = op.left, op.right, op.result  # type: ignore[attr-defined]
+    a, b, out = op.left, op.right, op.result
     common = [letter for letter in a if letter in b]
     if len(a) > 2 or len(b) > 2 or not a or not b or len(common) > 1 or (common and common[0] in out):
         return "{0:20} @ {1:21}" if getattr(op, "is_matmul", False) and not latex else _batched(op, latex)
@@ -288,9 +301,10 @@ def _keywords(node: Node) -> dict[str, str]:
 
 
 def static_fields(node: Node) -> str:
-    """The static fields of a node's op as text, such as ``axis=1, keepdims=True``; empty where all are at their defaults."""
-    if hasattr(node.op, "is_matmul"):
-        return "" if node.op.is_matmul else f"'{node.op.left},{node.op.right}->{node.op.result}'"
+    """The static fields of a node's op as text, such as ``axis=1``; empty where all are at their defaults."""
+    op: Any = node.op
+    if hasattr(op, "is_matmul"):
+        return "" if op.is_matmul else f"'{op.left},{op.right}->{op.result}'"
     return ", ".join(f"{key}={value}" for key, value in _keywords(node).items())
 
 
@@ -352,7 +366,7 @@ def _latex_field(value: Any) -> str:
 def unique_names(nodes: Iterable[Node], style: Style, stem: str = "v") -> dict[Node, str]:
     """A printed name for each node, no two alike: the user's name, or ``v1``, ``v2`` ... in the order given.
 
-    Of several nodes with one name the later ones are told apart by a number: ``w``, ``w^{(2)}`` (in Python ``w_2``).
+    Of several nodes with one name the later ones are told apart by a number: ``w``, ``{w^{(2)}}`` (in Python ``w_2``).
     """
     nodes = list(nodes)
     latex = style == "latex"
@@ -372,7 +386,7 @@ def unique_names(nodes: Iterable[Node], style: Style, stem: str = "v") -> dict[N
         count = seen.get(base, 0)
         while count and (text == base or text in taken):
             count += 1
-            text = rf"{base}^{{({count})}}" if latex else f"{base}_{count}"
+            text = rf"{{{base}^{{({count})}}}}" if latex else f"{base}_{count}"
         seen[base] = max(count, 1)
         taken.add(text)
         out[node] = text

@@ -20,6 +20,22 @@ def native(array: Array, *, copy: bool = False) -> Array:
     return made
 
 
+def is_plain(array: Array) -> bool:
+    """Whether the array lies in memory as a new one would: contiguous, aligned, in native byte order, no subclass.
+
+    NumPy takes other loops for other strides, also along axes of size 1, and these may differ in the last bit.
+    """
+    flags = array.flags
+    if type(array) is not np.ndarray or not (flags.c_contiguous and flags.aligned and array.dtype.isnative):
+        return False
+    step = array.itemsize
+    for size, stride in zip(array.shape[::-1], array.strides[::-1], strict=True):
+        if stride != step and size:
+            return False
+        step *= size
+    return True
+
+
 def own_array(value: object, spec: Spec, what: str) -> Array:
     """An own copy of exactly this spec; Python numbers and lists take its data type.
 

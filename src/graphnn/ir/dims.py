@@ -37,7 +37,8 @@ class Quotient:
         return hash(self._key())
 
     def __str__(self) -> str:
-        return f"{_wrap(self.numerator)}//{_wrap(self.denominator)}"
+        over, under = _wrap(self.numerator), _wrap(self.denominator)
+        return f"{over}//({under})" if "//" in under and under[0] != "(" else f"{over}//{under}"
 
     def names(self) -> frozenset[str]:
         return size_names(self.numerator) | size_names(self.denominator)
@@ -158,12 +159,15 @@ class Dim:
     __rmul__ = __mul__
 
     def __bool__(self) -> bool:
-        raise ShapeError(f"the size {self} is known only when the function is called, so it is neither true nor false")
+        raise ShapeError(
+            f"the size {self} is known only when the function is called, so it is neither true nor false",
+            "Compare it with ==, or ask isinstance(size, int).",
+        )
 
     def __index__(self) -> int:
         raise ShapeError(
-            f"the size {self} has no number yet: it is bound when the function is called. "
-            "Use gn.dim_size(x, axis) for its value inside the graph."
+            f"the size {self} has no number yet: it is bound when the function is called",
+            "For its value inside the graph use gn.dim_size(x, axis).",
         )
 
     def __repr__(self) -> str:
@@ -172,11 +176,14 @@ class Dim:
     def __str__(self) -> str:
         text = ""
         for mono, factor in sorted(self.terms.items(), key=lambda item: (not item[0], _order(item[0]))):
+            magnitude = abs(factor)
+            # A quotient stands alone or in parentheses: Python reads 2*h//2 as (2*h)//2, and -h//2 as (-h)//2.
+            alone = len(mono) == 1 and magnitude == 1 and (factor > 0 or bool(text))
             body = "*".join(
-                (f"({a})" if power > 1 and not isinstance(a, str) else str(a)) + (f"**{power}" if power > 1 else "")
+                (f"({a})" if not isinstance(a, str) and (power > 1 or (isinstance(a, Quotient) and not alone)) else str(a))
+                + (f"**{power}" if power > 1 else "")
                 for a, power in mono
             )
-            magnitude = abs(factor)
             part = str(magnitude) if not body else body if magnitude == 1 else f"{magnitude}*{body}"
             sign = "-" if factor < 0 else "+"
             text = f"{text} {sign} {part}" if text else ("-" if factor < 0 else "") + part
@@ -232,13 +239,23 @@ def positive_part(size: Size) -> Size:
     """``max(size, 0)``; a sum of names with positive factors is left as it is."""
     if isinstance(size, int):
         return max(size, 0)
-    if all(factor > 0 for factor in size.terms.values()):
+    if _never_negative(size):
         return size
     first = min((mono for mono in size.terms if mono), key=_order)
     if size.terms[first] < 0:
         # max(a, 0) = a + max(-a, 0): one form of the two, so that x[1:] and x[:-1] have equal sizes.
         return size + positive_part(-size)
     return _size({((Positive(size), 1),): 1})
+
+
+def _never_negative(size: Size) -> bool:
+    if isinstance(size, int):
+        return size >= 0
+    return all(factor > 0 for factor in size.terms.values()) and all(
+        not isinstance(atom, Quotient) or (_never_negative(atom.numerator) and _never_negative(atom.denominator))
+        for mono in size.terms
+        for atom, _ in mono
+    )
 
 
 def floor_divide(a: Size, b: Size) -> Size:

@@ -112,9 +112,9 @@ def as_dtype(value: object) -> DType:
         found = _PYTHON[value]
     else:
         try:
-            # NumPy's name is the same in both byte orders.
-            found = BY_NAME.get(np.dtype(value).name)  # type: ignore[call-overload]
-        except TypeError:
+            # NumPy's name is the same in both byte orders. None would be float64 there.
+            found = None if value is None else BY_NAME.get(np.dtype(value).name)  # type: ignore[call-overload]
+        except (TypeError, ValueError):
             found = None
     if found is None:
         hint = nearest(value, BY_NAME) if isinstance(value, str) else ""
@@ -175,11 +175,16 @@ def check_scalar(name: str, value: bool | int | float, dtype: DType) -> None:
     if not fits:
         kind = type(value).__name__
         hint = (
-            f"Python scalars are weak and never change the kind of an array. Cast the array: x.astype('{DEFAULT_FLOAT}')."
+            f"A Python scalar never changes the kind of an array. Cast the array: x.astype('{DEFAULT_FLOAT}')."
             if kind == "float" and dtype.is_integer
             else f"Cast the array first: x.astype('{_PYTHON[type(value)]}')."
         )
         raise DTypeError(f"{name}: the Python {kind} {value!r} does not fit {dtype}", hint)
+    if dtype.is_floating and isinstance(value, int):
+        try:
+            float(value)
+        except OverflowError:
+            raise DTypeError(f"{name}: the Python int of {len(str(value))} digits does not fit {dtype}") from None
     if dtype.is_integer:
         low = -(2 ** (dtype.bits - 1)) if dtype.kind == "int" else 0
         high = 2 ** (dtype.bits - (dtype.kind == "int")) - 1

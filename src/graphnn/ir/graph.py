@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphnn.errors import GraphError
 from graphnn.ir.leaves import Constant, Parameter, Placeholder, State, Variable, set_cell
-from graphnn.ir.node import Node, build, make
+from graphnn.ir.node import OPERATORS, Node, build, make
 from graphnn.ir.op import Leaf, Op
 
 if TYPE_CHECKING:
@@ -74,6 +74,10 @@ class Graph:
         counts = f"{len(self.nodes)} nodes, {len(self.inputs)} inputs, {len(self.parameters)} parameters"
         return f"Graph({counts} -> {', '.join(f'{node.label}: {node.spec}' for node in self.outputs[:4])})"
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **options: Any) -> dict[str, Any]:
+        show = OPERATORS.get("_repr_mimebundle_")
+        return {"text/plain": repr(self)} if show is None else show(self, include, exclude)
+
     def of_kind(self, kind: type[Op]) -> tuple[Node, ...]:
         """The nodes whose op is of a class, in topological order."""
         return tuple(node for node in self.nodes if isinstance(node.op, kind))
@@ -110,19 +114,26 @@ class Graph:
         # Numbers by a walk from the outputs, so that two graphs built in a different order are still equal.
         number: dict[Node, int] = {}
         rows: list[Any] = []
-        stack = [n for pair in reversed(self.updates) for n in reversed(pair)] + list(reversed(self.outputs))
-        while stack:
-            node = stack[-1]
-            missing = [operand for operand in reversed(node.inputs) if operand not in number]
-            if node in number or not missing:
-                stack.pop()
-                if node not in number:
-                    number[node] = len(number)
-                    rows.append((node.op, tuple(number[n] for n in node.inputs), node.spec, node.name))
-            else:
-                stack.extend(missing)
+
+        def walk(ends: Sequence[Node]) -> None:
+            stack = list(reversed(ends))
+            while stack:
+                node = stack[-1]
+                missing = [operand for operand in reversed(node.inputs) if operand not in number]
+                if node in number or not missing:
+                    stack.pop()
+                    if node not in number:
+                        number[node] = len(number)
+                        rows.append((node.op, tuple(number[n] for n in node.inputs), node.spec, node.name))
+                else:
+                    stack.extend(missing)
+
+        walk(self.outputs)
+        # Updates are simultaneous: the order in which they were given means nothing.
+        updates = sorted(self.updates, key=lambda pair: (number.get(pair[0], len(number)), str(pair[0].name)))
+        walk([node for pair in updates for node in pair])
         ends = tuple(number[node] for node in self.outputs)
-        return ends, tuple((number[a], number[b]) for a, b in self.updates), tuple(rows)
+        return ends, tuple((number[a], number[b]) for a, b in updates), tuple(rows)
 
     def __eq__(self, other: object) -> bool:
         """Whether both compute the same by the same ops from inputs of the same names and specs."""
@@ -134,8 +145,8 @@ class Graph:
     def to_networkx(self) -> networkx.MultiDiGraph:
         """The graph for networkx: nodes are numbers in topological order, edges run from inputs to users.
 
-        Each node has the attributes ``op`` (the op itself), ``kind`` (its name), ``name``, ``label``, ``shape``, ``dtype``,
-        ``scope``, ``source``, ``pass_`` (forward, reverse or update) and ``output`` (its places among the outputs);
+        Each node has the attributes ``op`` (the op itself), ``kind`` (its name), ``name``, ``label``, ``shape``,
+        ``dtype``, ``scope``, ``source``, ``pass_`` (forward, reverse or update) and ``output`` (its places among the outputs);
         each edge has ``position``, the place of the operand. ``from_networkx`` is the way back.
         """
         import networkx
@@ -166,7 +177,8 @@ class Graph:
     def from_networkx(cls, graph: networkx.MultiDiGraph) -> Graph:
         """The graph that `to_networkx` gave, also after nodes or edges were changed there.
 
-        Each node needs ``op`` (for a leaf also ``node``, the leaf itself); each edge ``position``. Specs are inferred anew.
+        Each node needs ``op`` (for a leaf also ``node``, the leaf itself); each edge ``position``. Specs are inferred
+        anew.
 
         Raises
         ------
@@ -189,8 +201,10 @@ class Graph:
                 raise GraphError(f"from_networkx: node {key!r} has no attribute 'op' that is a graphnn op")
             made[key] = _node_from(key, attributes, _operands(graph, key, made))
         ends = sorted((place, key) for key in order for place in graph.nodes[key].get("output", ()))
-        outputs = [made[key] for _, key in ends] or [made[key] for key in order if graph.out_degree(key) == 0]
         updates = [(made[target], made[key]) for key in order for target in graph.nodes[key].get("update_of", ())]
+        outputs = [made[key] for _, key in ends]
+        if not outputs and not updates:  # a graph from elsewhere: nobody said what its outputs are
+            outputs = [made[key] for key in order if graph.out_degree(key) == 0]
         return cls(outputs, updates)  # type: ignore[arg-type]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from graphnn.errors import DTypeError, GraphError, ShapeError
 from graphnn.ir.arrays import Array, native, own_array
 from graphnn.ir.dims import Size
-from graphnn.ir.dtype import DEFAULT_FLOAT, DEFAULT_INT, DType, as_dtype
+from graphnn.ir.dtype import BY_NAME, DEFAULT_FLOAT, DEFAULT_INT, DType, as_dtype
 from graphnn.ir.node import Node, build, check_name, setter
 from graphnn.ir.op import Leaf
 from graphnn.ir.spec import Spec, as_shape
@@ -168,6 +168,10 @@ def placeholder(name: str, shape: Any = (), dtype: Any = DEFAULT_FLOAT) -> Node:
     DTypeError
         If there is no such data type.
     """
+    if isinstance(shape, DType) or (isinstance(shape, str) and shape in BY_NAME):
+        raise ShapeError(
+            f"placeholder {name!r}: {shape} is a data type, not a shape", f"Write placeholder({name!r}, (), '{shape}')."
+        )
     return build(Placeholder(), (), Spec(as_shape(shape), as_dtype(dtype)), name=check_name(name))  # type: ignore[no-any-return]
 
 
@@ -188,7 +192,7 @@ def parameter(
     >>> w, w.value
     (w = parameter: float32[1, 2], array([[1., 2.]], dtype=float32))
     """
-    if callable(value):
+    if callable(value) and not isinstance(value, Node):
         if shape is None:
             raise GraphError(
                 f"parameter {name!r}: an initializer needs the shape", "Write parameter(name, init, shape)."

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any, ClassVar, NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
@@ -23,6 +23,15 @@ OperandLike: TypeAlias = "Node | np.ndarray[Any, Any] | np.generic | bool | int 
 
 OPERATORS: dict[str, Callable[..., Any]] = {}
 """The functions behind the operators and methods of Node, by name; filled by `graphnn.ops` and `graphnn.functions`."""
+
+# What ``array + node`` asks for: NumPy, being on the left, is asked first, and hands the operation on to the node.
+_UFUNCS: dict[Any, str] = {
+    np.add: "add", np.subtract: "subtract", np.multiply: "multiply", np.divide: "divide", np.power: "pow",
+    np.floor_divide: "floor_divide", np.remainder: "remainder", np.matmul: "matmul", np.bitwise_and: "bitwise_and",
+    np.bitwise_or: "bitwise_or", np.bitwise_xor: "bitwise_xor", np.left_shift: "bitwise_left_shift",
+    np.right_shift: "bitwise_right_shift", np.less: "less", np.less_equal: "less_equal", np.greater: "greater",
+    np.greater_equal: "greater_equal", np.equal: "equal", np.not_equal: "not_equal",
+}  # fmt: skip
 
 _count = itertools.count()
 
@@ -74,9 +83,6 @@ class Node:
     origin: Origin | None
     index: int
 
-    # NumPy arrays on the left of an operator leave the operation to the node.
-    __array_ufunc__: ClassVar[None] = None
-
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"nodes are immutable: cannot set {name!r} of {self!r}")
 
@@ -113,6 +119,10 @@ class Node:
         call = f"{self.op.name}({', '.join(node.label for node in self.inputs[:6])}{', …' * (len(self.inputs) > 6)})"
         prefix = f"{self.label} = " if self.name is not None else ""
         return f"{prefix}{call if self.inputs else self.op.name}: {self.spec}"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **options: Any) -> dict[str, Any]:
+        show = OPERATORS.get("_repr_mimebundle_")
+        return {"text/plain": repr(self)} if show is None else show(self, include, exclude)
 
     # --- operators: each asks the table, which later floors fill ---
 
@@ -300,11 +310,22 @@ class Node:
     def __index__(self) -> NoReturn:
         raise _not_a_value(self, "has no number yet", "Python needs a number here; sizes and axes are static.")
 
+    def __array_ufunc__(self, ufunc: Any, method: str, *operands: Any, **options: Any) -> Node:
+        if "out" in options:
+            raise _not_a_value(self, "cannot be written into a NumPy array", "Make a new node: y = array + node.")
+        if method != "__call__" or options or ufunc not in _UFUNCS:
+            raise _not_for_numpy(self, ufunc.__name__)
+        made: Node = OPERATORS[_UFUNCS[ufunc]](*operands)
+        return made
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> NoReturn:
+        raise _not_for_numpy(self, function.__name__)
+
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise _not_a_value(
             self,
-            "is not an array: NumPy functions cannot be applied to it",
-            "Use the function of the same name in gn, or compute the value: gn.evaluate(node, {x: array}).",
+            "is not an array: it has no value while the graph is built",
+            "Join nodes with gn.stack([a, b]) or gn.concat; a value is computed by gn.evaluate(node, {x: array}).",
         )
 
     def __setitem__(self, key: object, value: object) -> NoReturn:
@@ -325,6 +346,14 @@ class Node:
 
 def _not_a_value(node: Node, what: str, hint: str) -> NodeUseError:
     return NodeUseError(f"the node {node.label} {what}", hint, at=str(user_source() or ""))
+
+
+def _not_for_numpy(node: Node, name: str) -> NodeUseError:
+    return _not_a_value(
+        node,
+        f"is not an array: np.{name} cannot be applied to it",
+        f"Write gn.{name}, or compute the value first: gn.evaluate(node, {{x: array}}).",
+    )
 
 
 def setter(cls: type, name: str) -> Callable[[Any, Any], None]:

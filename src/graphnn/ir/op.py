@@ -48,6 +48,17 @@ class _Frozen(type):
             return made  # no fields of its own: what it inherits will do, and importing stays fast
         return dataclasses.dataclass(frozen=True, repr=False)(made)
 
+    def __call__(cls, *fields: Any, **named: Any) -> Any:
+        if fields or named:
+            return super().__call__(*fields, **named)
+        # Ops without fields are all equal: one object serves all their nodes.
+        made = cls.__dict__.get("_only")
+        if made is None:
+            made = super().__call__()
+            if not dataclasses.fields(made):
+                cls._only = made
+        return made
+
 
 def _annotations(namespace: dict[str, Any]) -> dict[str, str]:
     found = namespace.get("__annotations__")

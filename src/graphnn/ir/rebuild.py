@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import is_
 
 from graphnn.ir.dims import Size
 from graphnn.ir.graph import topological
@@ -28,7 +29,7 @@ def transform(
         inputs = tuple([new[operand] for operand in node.inputs])
         made = visit(node, inputs)
         if made is None:
-            same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
+            same = all(map(is_, inputs, node.inputs))
             made = node if same else make(node.op, inputs, like=node)
         new[node] = made
     return new

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _inside: dict[str, bool] = {}  # is this file part of the package? asked for every frame of every node
+_sources: dict[Source, Source] = {}  # nodes made in one line share its Source: there are few lines and many nodes
 
 
 class Source(NamedTuple):
@@ -58,7 +59,7 @@ class Context(NamedTuple):
     origin: Origin | None = None
 
 
-_context: ContextVar[Context] = ContextVar("graphnn_context", default=Context())
+_context: ContextVar[Context] = ContextVar("graphnn_context", default=Context())  # noqa: B039 - a NamedTuple of immutable things
 current_context = _context.get
 
 
@@ -72,7 +73,8 @@ def user_source() -> Source | None:
         if inside is None:
             inside = _inside[file] = file.startswith(_PACKAGE)
         if not inside:
-            return Source(code.co_filename, frame.f_lineno, code.co_name)
+            source = Source(file, frame.f_lineno, code.co_name)
+            return _sources.setdefault(source, source)
         frame = frame.f_back  # type: ignore[assignment]
     return None
 
@@ -97,7 +99,7 @@ def scope(name: str) -> Iterator[None]:
 
 @contextmanager
 def apart() -> Iterator[None]:
-    """Nodes built inside the block belong to no scope and no line: the bodies of composites, which all callers share."""
+    """Nodes built inside the block belong to no scope and no line: the bodies of composites."""
     token = _context.set(Context())
     try:
         yield

@@ -27,7 +27,7 @@ class Spec:
     dtype: DType
 
     def __init__(self, shape: Iterable[Size | str], dtype: DType) -> None:
-        self.shape = tuple(size if type(size) is int else dims.as_size(size) for size in shape)
+        self.shape = tuple([size if type(size) is int else dims.as_size(size) for size in shape])
         self.dtype = dtype
 
     @property

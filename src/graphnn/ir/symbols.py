@@ -21,11 +21,12 @@ _ESCAPES = {
     "^": r"\wedge ", "~": r"\sim ", " ": r"\ ", "`": r"\grave{}", "'": r"{'}", "-": r"\text{-}",
 }  # fmt: skip
 _WORD = re.compile(r"[^\W\d_]+")
+_PATH = re.compile(r"\w+(\.\w+)*")
 _PARTS = re.compile(r"([^\W\d_]+?)_?(\d+)?((?:_[^\W_]+)*)")
 
 
 def latex_name(name: str, limit: int = 40) -> str:
-    r"""A name as LaTeX: a number or a part behind an underscore becomes a subscript, Greek letters are written as such.
+    r"""A name as LaTeX: a number, a part behind an underscore and a path in front become a subscript; Greek letters as such.
 
     >>> print(
     ...     latex_name("W1"),
@@ -35,10 +36,13 @@ def latex_name(name: str, limit: int = 40) -> str:
     ...     latex_name("loss"),
     ... )
     W_{1} w_{1} \hat{y} \gamma_{3} \mathrm{loss}
-    >>> print(latex_name("100 %"))
-    \mathrm{100\ \%}
+    >>> print(latex_name("100 %"), latex_name("encoder.0.weight"))
+    \mathrm{100\ \%} \mathrm{weight}_{\mathrm{encoder.0}}
     """
     text = printable(name, limit)
+    path, _, last = text.rpartition(".")
+    if _PATH.fullmatch(path) and _WORD.fullmatch(last):
+        return f"{_symbol(last)}_{{{path if path.isdecimal() else _symbol(path)}}}"
     match = _PARTS.fullmatch(text)
     if match is None:
         return rf"\mathrm{{{_escaped(text)}}}"

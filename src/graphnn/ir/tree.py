@@ -1,4 +1,4 @@
-"""Trees: dicts, lists and tuples, nested, with leaves. Functions take and give them; messages name leaves by their path."""
+"""Trees: dicts, lists and tuples, nested, with leaves. Functions take and give them; messages name a leaf by its path."""
 
 from __future__ import annotations
 

@@ -83,6 +83,6 @@ class Stream(Declared):
         return stream(key % 2**64, name)
 
 
-def key_of(seed: int, path: str) -> int:
+def key_of(seed: int | str, path: str) -> int:
     """128 bits that tell a seed and a path from all others; the same in every process."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{path}".encode()).digest()[:16], "little")

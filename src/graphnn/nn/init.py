@@ -43,7 +43,9 @@ class Initializer:
         self.function, self.options = function, options or {}
         functools.update_wrapper(self, function)
 
-    def __call__(self, shape: Shape | None = None, generator: np.random.Generator | None = None, **options: float) -> Any:
+    def __call__(
+        self, shape: Shape | None = None, generator: np.random.Generator | None = None, **options: float
+    ) -> Any:
         chosen = {**self.options, **options}
         if shape is None:
             return Initializer(self.function, chosen)

@@ -7,6 +7,7 @@ from typing import Any
 from graphnn.errors import GraphError, ShapeError
 from graphnn.functions.manipulation import flatten
 from graphnn.functions.sampling import dropout
+from graphnn.ir.dims import as_size
 from graphnn.ir.dtype import as_dtype
 from graphnn.ir.leaves import Variable
 from graphnn.ir.node import Node, explain
@@ -73,9 +74,7 @@ class Linear(Module):
         seed: int | None = None,
         **unknown: Any,
     ) -> None:
-        check_options(
-            "nn.Linear", unknown, _LINEAR, ("in_features", "out_features", "bias", "init", "dtype", "seed")
-        )
+        check_options("nn.Linear", unknown, _LINEAR, ("in_features", "out_features", "bias", "init", "dtype", "seed"))
         named = tuple(size for size in (in_features, out_features) if size is not None)
         given = sizes + named
         if not 1 <= len(given) <= 2 or (in_features is not None and len(given) == 1):
@@ -88,7 +87,8 @@ class Linear(Module):
                 raise ShapeError(f"nn.Linear: a size is a whole number from 1, not {size!r}")
         if not callable(init):
             raise GraphError(
-                f"nn.Linear: init is a function of shape and generator, not {init!r}", "Such as nn.init.xavier_normal()."
+                f"nn.Linear: init is a function of shape and generator, not {init!r}",
+                "Such as nn.init.xavier_normal().",
             )
         self.in_features = int(given[0]) if len(given) == 2 else None
         self.out_features = int(given[-1])
@@ -132,19 +132,14 @@ class Linear(Module):
         )
 
     def expected_input(self) -> Shape | None:
-        return None if self.in_features is None else ("batch", self.in_features)  # type: ignore[return-value]
+        return None if self.in_features is None else (as_size("batch"), self.in_features)
 
     def arguments(self) -> list[str]:
         shown = [str(size) for size in (self.in_features, self.out_features) if size is not None]
-        shown += ["bias=False"] if self.bias_missing else []
+        shown += ["bias=False"] if vars(self).get("bias", self) is None else []
         shown += [f"init={self.init!r}"] if self.init is not initializers.kaiming_normal else []
         shown += [f"dtype={self.dtype.name!r}"] if self.dtype != "float32" else []
         return shown + ([f"seed={self.seed}"] if self.seed is not None else [])
-
-    @property
-    def bias_missing(self) -> bool:
-        """Whether the layer was made without a bias."""
-        return vars(self).get("bias", self) is None
 
 
 class Dropout(Module):

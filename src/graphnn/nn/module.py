@@ -16,14 +16,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
-from graphnn.errors import GraphError, ShapeError, listing
+from graphnn.errors import GraphError, listing
+from graphnn.ir import tree
 from graphnn.ir.arrays import Array, own_array
+from graphnn.ir.dims import as_size
+from graphnn.ir.dtype import DEFAULT_FLOAT, DType
 from graphnn.ir.graph import Graph
 from graphnn.ir.leaves import Parameter as ParameterLeaf
 from graphnn.ir.leaves import Variable, placeholder
 from graphnn.ir.node import Node
 from graphnn.ir.source import apart, scope, user_source
-from graphnn.ir.spec import Shape, as_shape
+from graphnn.ir.spec import Shape, Spec, as_shape
 from graphnn.nn.calls import Call, current_call
 from graphnn.nn.declared import Declared, key_of
 from graphnn.nn.elsewhere import MODULE, unknown
@@ -73,6 +76,9 @@ class Module:
     _declared: dict[str, Declared]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if (args or kwargs) and cls.__init__ is object.__init__:
+            given = ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())])
+            raise GraphError(f"{cls.__name__} takes no arguments, but was given {given}")
         made = super().__new__(cls)
         object.__setattr__(made, "_declared", {})
         return made
@@ -99,7 +105,9 @@ class Module:
         finally:
             current_call.reset(token)
         if result is None:
-            raise GraphError(f"{type(self).__name__}.forward gave None", "End it with `return` and the node it computed.")
+            raise GraphError(
+                f"{type(self).__name__}.forward gave None", "End it with `return` and the node it computed."
+            )
         object.__setattr__(self, "input_spec", _specs(inputs[0]) if inputs else None)
         object.__setattr__(self, "output_spec", _specs(result))
         return result
@@ -142,7 +150,9 @@ class Module:
         seed, path = self._seed()
         keys = [module._key for module in reversed(self._chain()[:-1])]
         with ExitStack() as stack:
-            if current_call.get() is None:  # asked for outside of any call, it still belongs to the scopes of its modules
+            if (
+                current_call.get() is None
+            ):  # asked for outside of any call, it still belongs to the scopes of its modules
                 stack.enter_context(apart())
                 for module in reversed(self._chain()):
                     stack.enter_context(scope(module._scope() if module._parent else type(module).__name__))
@@ -150,7 +160,7 @@ class Module:
         return declared.made
 
     def _chain(self) -> list[Module]:
-        """This module, its parent, and so on to the root."""
+        """The module itself, its parent, and so on to the root."""
         chain: list[Module] = [self]
         while (parent := chain[-1]._parent) is not None:
             chain.append(parent)
@@ -283,6 +293,21 @@ class Module:
         for variable, array in zip(own.values(), arrays, strict=True):
             variable.value = array
 
+    def float_dtype(self) -> DType:
+        """The data type of its first floating-point parameter; float32 where it has none."""
+        for _, module in self._walk():
+            own = [*module._declared.values(), *(thing for _, thing in things(module._held()))]
+            for each in own:
+                dtype = getattr(each, "dtype", None)
+                if isinstance(dtype, DType) and dtype.is_floating and not isinstance(each, Module):
+                    return dtype
+        return DEFAULT_FLOAT
+
+    def take_seed(self, seed: int) -> None:
+        """Take the seed of a trainer, where the model has neither one of its own nor that of an earlier trainer."""
+        if self._default_seed is None:
+            self._default_seed = check_seed(seed)
+
     # --- the graph ---
 
     def expected_input(self) -> Shape | None:
@@ -301,11 +326,11 @@ class Module:
 
         >>> from graphnn import nn
         >>> nn.Sequential(nn.Linear(4, 2), nn.ReLU()).to_graph()
-        Graph(7 nodes, 1 inputs, 2 parameters -> relu(…): float32[batch, 2])
+        Graph(6 nodes, 1 inputs, 2 parameters -> relu(…): float32[batch, 2])
         """
         if input_shape is not None:
-            shape: Shape | None = ("batch", *as_shape(input_shape))  # type: ignore[assignment]
-        elif self.input_spec is not None:
+            shape: Shape | None = (as_size("batch"), *as_shape(input_shape))
+        elif isinstance(self.input_spec, Spec):
             shape, dtype = self.input_spec.shape, self.input_spec.dtype
         else:
             shape = self.expected_input()
@@ -356,8 +381,4 @@ def _join(path: str, name: str) -> str:
 
 
 def _specs(result: Any) -> Any:
-    if isinstance(result, Node):
-        return result.spec
-    if isinstance(result, (list, tuple)):
-        return tuple(_specs(item) for item in result)
-    return {key: _specs(item) for key, item in result.items()} if isinstance(result, dict) else None
+    return tree.map_leaves(lambda leaf: leaf.spec if isinstance(leaf, Node) else None, result)

@@ -1,4 +1,4 @@
-"""Floor 2: the primitive operations. Each is a small class with its mathematics, and under it the function that makes it."""
+"""Floor 2: the primitive operations. Each is a small class that holds its mathematics, and a function that makes it."""
 
 from __future__ import annotations
 

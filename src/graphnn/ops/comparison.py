@@ -269,7 +269,8 @@ class Where(Linear):
 def where(condition: Operand, x: Operand, y: Operand, /) -> Node:
     """``x`` where the condition is True, else ``y``, element by element.
 
-    The branch that is not taken does not matter: neither its value nor its derivative, even where it is infinite or NaN.
+    The branch that is not taken does not matter: neither its value nor its derivative, even where that is infinite or
+    NaN.
 
     >>> x = gn.constant([-1.0, 2.0])
     >>> gn.evaluate(gn.where(x > 0, gn.log(x), 0)).round(4)

@@ -21,10 +21,9 @@ from graphnn.ir.source import apart
 from graphnn.ir.spec import Spec
 from graphnn.ops.operands import as_nodes
 
-
 P = ParamSpec("P")
 Rule: TypeAlias = Callable[..., tuple[Cotangent, ...]]
-"""A derivative: takes the cotangent of the result, the operands, ``out=`` and the options; gives those of the operands."""
+"""A derivative: from the cotangent of the result, the operands, ``out=`` and the options to those of the operands."""
 
 
 class Definition(Generic[P]):
@@ -143,5 +142,4 @@ def composite(
     >>> gn.evaluate(twice(gn.constant([1.0, 2.0])))
     array([2., 4.], dtype=float32)
     """
-
     return lambda function: Definition(function, latex, python, elementwise)

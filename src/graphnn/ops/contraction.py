@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 from graphnn.errors import ShapeError
 from graphnn.ir.dims import Size
-from graphnn.ir.dtype import result_dtype
+from graphnn.ir.dtype import DType, result_dtype
 from graphnn.ir.node import Node, explain
 from graphnn.ir.op import Cotangent, Linear
 from graphnn.ir.spec import Spec, normalize_axis, shape_text
@@ -32,15 +33,7 @@ class Contract(Linear):
     @property
     def is_matmul(self) -> bool:
         """Whether it is ``a @ b``: the last axis of a with the second-to-last of b (or the only one)."""
-        a, b = self.left, self.right
-        batch = a[:-2] if len(a) > 2 else ""
-        return bool(
-            a
-            and b
-            and a[-1] == (b[-2] if len(b) > 1 else b[-1])
-            and self.result == batch + a[len(batch) : -1] + (b[-1] if len(b) > 1 else "")
-            and (len(b) <= 2 or b[:-2] == batch)
-        )
+        return _is_matmul(self.left, self.right, self.result)
 
     @property
     def name(self) -> str:
@@ -62,13 +55,35 @@ class Contract(Linear):
             for letter, size in zip(letters, spec.shape, strict=True):
                 if sizes.setdefault(letter, size) != size:
                     raise ShapeError(f"{self.name}: axis '{letter}' has two sizes: {sizes[letter]} != {size}")
-        dtypes = tuple(spec.dtype for spec in specs)
-        check_kind(self.name, "numeric", dtypes)
-        return Spec((sizes[letter] for letter in self.result), result_dtype(self.name, *dtypes))
+        dtype = _product_dtype(self.name, *[spec.dtype for spec in specs])
+        shape = tuple([sizes[letter] for letter in self.result])
+        first = specs[0]
+        return first if first.shape == shape and first.dtype is dtype else Spec(shape, dtype)
 
     def transpose(self, g: Node, *operands: Node) -> tuple[Cotangent, ...]:
         a, b = operands
-        return Contract(self.result, self.right, self.left)(g, b), Contract(self.left, self.result, self.right)(a, g)
+        return _contract(self.result, self.right, self.left)(g, b), _contract(self.left, self.result, self.right)(a, g)
+
+
+_contract = functools.cache(Contract)  # equal products share one op: it is made once for many nodes
+
+
+@functools.cache
+def _is_matmul(left: str, right: str, result: str) -> bool:
+    batch = left[:-2] if len(left) > 2 else ""
+    return bool(
+        left
+        and right
+        and left[-1] == (right[-2] if len(right) > 1 else right[-1])
+        and result == batch + left[len(batch) : -1] + (right[-1] if len(right) > 1 else "")
+        and (len(right) <= 2 or right[:-2] == batch)
+    )
+
+
+@functools.cache
+def _product_dtype(name: str, *dtypes: DType) -> DType:
+    check_kind(name, "numeric", dtypes)
+    return result_dtype(name, *dtypes)
 
 
 def matmul(x: Operand, y: Operand, /) -> Node:
@@ -86,10 +101,11 @@ def matmul(x: Operand, y: Operand, /) -> Node:
         If the inner sizes differ or an operand is a scalar.
     """
     a, b = as_nodes("matmul", x, y)
-    if a.ndim == 0 or b.ndim == 0:
+    ndim_a, ndim_b = a.ndim, b.ndim
+    if ndim_a == 0 or ndim_b == 0:
         error = ShapeError("matmul takes vectors and matrices, not a scalar", "Multiply by a scalar with *.")
         raise explain(error, (a, b))
-    inner = b.shape[-2] if b.ndim > 1 else b.shape[0]
+    inner = b.shape[-2] if ndim_b > 1 else b.shape[0]
     if a.shape[-1] != inner:
         raise explain(
             ShapeError(
@@ -99,11 +115,21 @@ def matmul(x: Operand, y: Operand, /) -> Node:
             ),
             (a, b),
         )
-    rows, columns = ("i" if a.ndim > 1 else ""), ("j" if b.ndim > 1 else "")
-    batch = "abcdefgh"[: max(a.ndim, b.ndim, 2) - 2]
+    rows, columns = ("i" if ndim_a > 1 else ""), ("j" if ndim_b > 1 else "")
+    if ndim_a <= 2 and ndim_b <= 2:
+        return _contract(rows + "k", "k" + columns, rows + columns)(a, b)
+    batch = _letters("matmul", max(ndim_a, ndim_b) - 2)
     return contract_broadcasting(
-        a, b, _tail(batch, a.ndim - 2) + rows + "k", _tail(batch, b.ndim - 2) + "k" + columns, batch + rows + columns
+        a, b, _tail(batch, ndim_a - 2) + rows + "k", _tail(batch, ndim_b - 2) + "k" + columns, batch + rows + columns
     )
+
+
+def _letters(name: str, count: int) -> str:
+    # i, j and k are those of the matrices.
+    letters = "abcdefghlmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    if count > len(letters):
+        raise ShapeError(f"{name}: {count} axes are more than the {len(letters)} that can be named")
+    return letters[:count]
 
 
 def _tail(letters: str, count: int) -> str:
@@ -155,7 +181,7 @@ def tensordot(x: Operand, y: Operand, /, *, axes: int | tuple[Sequence[int], Seq
         )
     if len(first) != len(second):
         raise ShapeError(f"tensordot: {len(first)} axes of the left for {len(second)} of the right")
-    names = [chr(ord("a") + i) for i in range(a.ndim + b.ndim)]
+    names = list(_letters("tensordot", a.ndim + b.ndim))
     left, right = names[: a.ndim], names[a.ndim :]
     for i, j in zip(first, second, strict=True):
         right[j] = left[i]
@@ -180,6 +206,6 @@ def vecdot(x: Operand, y: Operand, /, *, axis: int = -1) -> Node:
     if a.shape[axis] != b.shape[axis]:
         raise explain(ShapeError(f"vecdot: sizes differ: {a.shape[axis]} != {b.shape[axis]}"), (a, b))
     a, b = (permute_dims(n, (*(i for i in range(n.ndim) if i != n.ndim + axis), n.ndim + axis)) for n in (a, b))
-    batch = "abcdefgh"[: max(a.ndim, b.ndim) - 1]
+    batch = _letters("vecdot", max(a.ndim, b.ndim) - 1)
     left, right = _tail(batch, a.ndim - 1), _tail(batch, b.ndim - 1)
     return contract_broadcasting(a, b, left + "k", right + "k", batch)

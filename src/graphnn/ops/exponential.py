@@ -198,7 +198,7 @@ class Pow(Arithmetic):
             by_x: Partial = 1 if exponent == 1.0 else exponent * (x if exponent == 2.0 else x ** (exponent - 1))
             return by_x, self._by_exponent(x, out)
         # x**0 is the constant 1, also at x = 0.
-        return y * x ** where(y == 0, 1, y - 1), self._by_exponent(x, out)
+        return y * x ** where((x == 0) & (y == 0), 1, y - 1), self._by_exponent(x, out)
 
     @staticmethod
     def _by_exponent(x: Node, out: Node) -> Node:

@@ -59,7 +59,7 @@ class ScatterAdd(Linear):
         return x.with_shape(self.shape)
 
     def transpose(self, g: Node, *operands: Node) -> tuple[Cotangent, ...]:
-        x, *indices = operands
+        _, *indices = operands
         return (Gather(self.axes)(g, *indices), *(None for _ in indices))
 
 
@@ -81,7 +81,7 @@ class ScatterSet(Linear):
     def transpose(self, g: Node, *operands: Node) -> tuple[Cotangent, ...]:
         _, values, *indices = operands
         zeros = broadcast_to(as_node(0.0, g.dtype), values.shape)
-        # A value that a later one at the same index replaced has no influence: each writes its number, who can read it back?
+        # A value that a later one at the same index replaced has no influence. Each writes its number: who reads it back?
         numbers = Reshape(values.shape)(Iota(values.spec.size, int64)())
         table = broadcast_to(as_node(0, int64), g.shape)
         last = Gather(self.axes)(ScatterSet(self.axes)(table, numbers, *indices), *indices)
@@ -149,7 +149,7 @@ _FULL: Cut = (None, None, 1)
 
 
 class _Plan:
-    """What a key means: a slice of every axis, integer arrays on some, and the form of each item for the axes of the result."""
+    """What a key means: a slice of every axis, integer arrays on some, and the form of each item."""
 
     def __init__(self, x: Node, key: Any) -> None:
         items = list(key) if isinstance(key, tuple) else [key]
@@ -162,8 +162,10 @@ class _Plan:
         self.cuts: list[Cut] = []
         self.arrays: list[Node] = []
         self.array_axes: list[int] = []
-        self.form: list[str] = []  # per item: "slice", "int", "new" or "array"
+        self.form: list[str] = []  # per item: "slice", "int", "new", "array" or "dots"
         for item in items if dots else [*items, Ellipsis]:
+            if item is Ellipsis:
+                self.form.append("dots")  # stands between arrays even where it stands for no axis
             for single in [slice(None)] * (x.ndim - taken) if item is Ellipsis else [item]:
                 self._add(x, single)
 
@@ -219,7 +221,7 @@ def _single(index: int, size: Size, axis: int, x: Node) -> Cut:
 
 
 def getitem(x: Node, key: Any) -> Node:
-    """``x[key]`` with ints, slices, None, ``...`` and integer arrays, as in NumPy; the result is a new node, never a view.
+    """``x[key]`` with ints, slices, None, ``...`` and integer arrays, as in NumPy; the result is a new node.
 
     >>> x = gn.constant([[1, 2, 3], [4, 5, 6]])
     >>> gn.evaluate(x[1:, None, ::-1])

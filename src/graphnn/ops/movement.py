@@ -29,7 +29,8 @@ class Reshape(Linear):
         (x,) = specs
         if dims.product(self.shape) != x.size:
             raise ShapeError(
-                f"reshape: {shape_text(x.shape)} has {x.size} elements, {shape_text(self.shape)} has {dims.product(self.shape)}",
+                f"reshape: {shape_text(x.shape)} has {x.size} elements, "
+                f"{shape_text(self.shape)} has {dims.product(self.shape)}",
                 "Use -1 for one size that is to be worked out.",
             )
         return x.with_shape(self.shape)
@@ -204,29 +205,31 @@ class Concat(Linear):
         return Spec(shape, result_dtype("concat", *(spec.dtype for spec in specs)))
 
     def transpose(self, g: Node, *operands: Node) -> tuple[Cotangent, ...]:
-        sizes = tuple(node.shape[self.axis] for node in operands)
-        return tuple(Part(self.axis, place, sizes)(g) for place in range(len(sizes)))
+        parts: list[Cotangent] = []
+        start: Size = 0
+        for node in operands:
+            size = node.shape[self.axis]
+            parts.append(Part(self.axis, start, size)(g))
+            start = start + size
+        return tuple(parts)
 
 
 class Part(Linear):
-    """One of the arrays that were joined along an axis"""
+    """One of the arrays that were joined along an axis: `size` places of it from `start` on"""
 
     axis: int
-    place: int
-    sizes: Shape
-    latex = r"\operatorname{{part}}_{{{place}}}\left({0}\right)"
+    start: Size
+    size: Size
+    latex = r"\operatorname{{part}}_{{{start}}}\left({0}\right)"
     mask_follows = True
 
     def infer(self, *specs: Spec) -> Spec:
         (x,) = specs
-        return x.with_shape((*x.shape[: self.axis], self.sizes[self.place], *x.shape[self.axis + 1 :]))
+        return x.with_shape((*x.shape[: self.axis], self.size, *x.shape[self.axis + 1 :]))
 
     def transpose(self, g: Node, *operands: Node) -> tuple[Cotangent, ...]:
-        before: Size = 0
-        for size in self.sizes[: self.place]:
-            before = before + size
-        after = operands[0].shape[self.axis] - before - self.sizes[self.place]
-        widths = tuple((before, after) if i == self.axis else (0, 0) for i in range(g.ndim))
+        after = operands[0].shape[self.axis] - self.start - self.size
+        widths = tuple((self.start, after) if i == self.axis else (0, 0) for i in range(g.ndim))
         return (Pad(widths)(g),)
 
 
@@ -296,6 +299,10 @@ def cut_size(size: Size, cut: Cut) -> Size:
     start, stop, step = cut
     if isinstance(size, int):
         return len(range(*slice(*cut).indices(size)))
+    if step > 0 and (start is None or start >= 0) and (stop is None or stop < 0):
+        # The common case in its shortest form: so many off the front, so many off the end.
+        length = dims.positive_part(size - (start or 0) + (stop or 0)) if start or stop else size
+        return dims.floor_divide(length + (step - 1), step)
     if step < 0:
         # From start (the last element unless told) down to just above stop.
         first = size - 1 if start is None else _clamp(start, size, low=-1)
@@ -335,5 +342,5 @@ class Pad(Linear):
         out = g
         for axis, (before, after) in enumerate(self.widths):
             if before != 0 or after != 0:
-                out = Part(axis, 1, (before, operands[0].shape[axis], after))(out)
+                out = Part(axis, before, operands[0].shape[axis])(out)
         return (out,)

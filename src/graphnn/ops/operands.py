@@ -24,10 +24,23 @@ def as_node(value: Operand, dtype: DType | None = None) -> Node:
         return constant(value, dtype if type(value) in (bool, int, float) else None)
     if isinstance(value, (list, tuple)) and not _holds_node(value):
         return constant(value, dtype)
-    hint = "Use gn.stack or gn.concat to join nodes." if isinstance(value, (list, tuple)) else ""
     raise DTypeError(
-        f"cannot make a node of {type(value).__name__}: {value!r}"[:200], hint, at=str(user_source() or "")
+        f"cannot make a node of {type(value).__name__}: {value!r}"[:200], _advice(value), at=str(user_source() or "")
     )
+
+
+def _advice(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return "Use gn.stack or gn.concat to join nodes."
+    if value is None:
+        return "To ask whether a value is None, write `value is None`."
+    if isinstance(value, complex):
+        return "graphnn computes with real numbers. Keep the real and the imaginary part in two arrays."
+    if isinstance(value, str):
+        return "Operands are nodes, arrays and numbers; an input is made by gn.placeholder(name, shape)."
+    if callable(value):
+        return "Operands are nodes, arrays and numbers. Call the function, or the model, on a node first."
+    return "Operands are nodes, NumPy arrays, numbers and lists of numbers."
 
 
 def _holds_node(values: Any) -> bool:

@@ -102,7 +102,7 @@ def prod(x: Operand, /, *, axis: int | Sequence[int] | None = None, dtype: Any =
 
 
 def product_of_others(x: Node, axes: tuple[int, ...]) -> Node:
-    """For each element, the product of all others along the axes: exact at zeros and differentiable any number of times.
+    """For each element, the product of all others along the axes: exact at zeros, in every order of derivatives.
 
     A known number n of factors takes log2(n) rounds of doubling; a named one takes an n by n table.
     """

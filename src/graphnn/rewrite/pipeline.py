@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import is_
 
 from graphnn.ir.leaves import Constant, DimSize, Iota
 from graphnn.ir.node import Node, make
@@ -38,7 +39,7 @@ def intern(outputs: Sequence[Node], keep: Keep) -> list[Node]:
         key = (node.op, tuple([operand.index for operand in inputs]))
         first = seen.get(key)
         if first is None:
-            same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
+            same = all(map(is_, inputs, node.inputs))
             first = seen[key] = node if same else make(node.op, inputs, like=node)
         return first
 

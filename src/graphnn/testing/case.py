@@ -14,7 +14,7 @@ from graphnn.ir.dims import Dim, Size
 from graphnn.ir.dtype import as_dtype
 from graphnn.ir.leaves import placeholder
 from graphnn.ir.node import Node
-from graphnn.ir.op import Elementwise, Op
+from graphnn.ir.op import Op
 from graphnn.testing.domains import REAL, Domain
 
 Shape = tuple[int, ...]
@@ -101,7 +101,7 @@ class OpCase:
     @property
     def broadcasts(self) -> bool:
         """Whether the operands have any shapes that broadcast, so that tests may choose others than the samples."""
-        return isinstance(self.op, Elementwise) and not self.static and not self.no_scalar and not self.no_empty
+        return self.op.elementwise and not self.static and not self.no_scalar and not self.no_empty
 
     def operands(self, sample: Sequence[Sequence[Size]], dtype: str) -> list[Node]:
         """Placeholders ``x0``, ``x1`` ... of the shapes of a sample."""
@@ -149,6 +149,9 @@ class OpCase:
 
     def __repr__(self) -> str:
         return self.name
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(self.name)  # hypothesis would print all fields
 
 
 def _sample(shapes: Any) -> Sample:

@@ -37,7 +37,7 @@ def ulp_distance(a: object, b: object) -> Array:
 def _ordered(x: Array) -> Array:
     # The bits of floats, read as integers, are in order for positive numbers and in reverse order for negative ones.
     bits = 8 * x.dtype.itemsize
-    raw = np.ascontiguousarray(x).view(f"u{x.dtype.itemsize}").reshape(x.shape).astype(np.uint64)
+    raw = np.array(x, order="C").view(f"u{x.dtype.itemsize}").reshape(x.shape).astype(np.uint64)
     top = np.uint64(1 << (bits - 1))
     return np.where(raw >= top, top - (raw - top), raw + top)
 

@@ -290,11 +290,11 @@ class GradientChecker:
                 continue
             if mode.startswith("forward"):
                 found = np.stack([product(v) for v in columns], 1) if len(columns) else np.zeros((here.size, 0))
-                expected, estimate, size = numeric.value, numeric.error, np.abs(here)
+                expected, estimate, size = numeric
                 places = [(_index(i, ys),) for i in range(here.size)]
             else:
                 found = np.stack([product(u) for u in rows]) @ columns.T if len(rows) else np.zeros((0, len(columns)))
-                expected, estimate, size = rows @ numeric.value, np.abs(rows) @ numeric.error, np.abs(rows) @ np.abs(here)
+                expected, estimate, size = rows @ numeric.value, np.abs(rows) @ numeric.error, np.abs(rows) @ numeric.size
                 places = [(_index(i, ys) if here.size <= _FULL else f"direction {i}",) for i in range(len(rows))]
             ends = [_index(j, xs) if point.size <= _FULL else f"direction {j}" for j in range(len(columns))]
             scale = _scales(found, expected, owner, size)
@@ -350,7 +350,7 @@ class GradientChecker:
 def _scales(found: Array, expected: Array, owner: Array, size: Array) -> Array:
     """What errors are relative to: the entry, or the largest of its row that belongs to the same variable.
 
-    Rows that are zero but for rounding are compared with the whole Jacobian and with the value that was differentiated.
+    Rows that are zero but for rounding are compared with the whole Jacobian and with the values that were subtracted.
     """
     with np.errstate(invalid="ignore"):
         magnitude = np.nan_to_num(np.maximum(np.abs(found), np.abs(expected)), nan=0.0, posinf=0.0)
@@ -359,7 +359,7 @@ def _scales(found: Array, expected: Array, owner: Array, size: Array) -> Array:
         block = magnitude[:, owner == k]
         rows = block.max(axis=1, initial=0.0)
         scale[:, owner == k] = np.maximum(rows, 1e-4 * block.max(initial=0.0))[:, None]
-    return np.maximum(scale, 1e-5 * size[:, None])
+    return np.maximum(scale, 1e-3 * size)
 
 
 def _joined(arrays: Sequence[Array]) -> Array:

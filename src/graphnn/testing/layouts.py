@@ -9,14 +9,18 @@ import numpy as np
 from graphnn.ir.arrays import Array
 
 
+def _contiguous(x: Array) -> Array:
+    return np.array(x, order="C")
+
+
 def _fortran(x: Array) -> Array:
-    return np.asfortranarray(x)
+    return np.array(x, order="F")
 
 
 def _reversed(x: Array) -> Array:
     # Stored backwards along every axis, and read backwards again.
-    turned = x[tuple(slice(None, None, -1) for _ in x.shape)]
-    return np.ascontiguousarray(turned).reshape(x.shape)[tuple(slice(None, None, -1) for _ in x.shape)]
+    backwards = tuple(slice(None, None, -1) for _ in x.shape)
+    return np.array(x[backwards], order="C")[backwards]
 
 
 def _every_second(x: Array) -> Array:
@@ -49,7 +53,7 @@ def _unaligned(x: Array) -> Array:
 
 
 LAYOUTS: dict[str, Callable[[Array], Array]] = {
-    "C order": np.ascontiguousarray,
+    "C order": _contiguous,
     "Fortran order": _fortran,
     "reversed strides": _reversed,
     "every second element": _every_second,

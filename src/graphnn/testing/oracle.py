@@ -20,14 +20,16 @@ VectorFunction: TypeAlias = Callable[[Array], Array]
 _EPS = float(np.finfo(np.float64).eps)
 _ABSOLUTE = tuple(2.0**-k for k in range(4, 15))
 _RELATIVE = tuple(2.0**-k for k in range(3, 12))
+_RELATIVE_BELOW = 2.0**-6  # longer steps than the absolute ones would only cross kinks
 _LEVELS = 7  # columns of the tableau; more only extrapolate rounding errors
 
 
 class Estimated(NamedTuple):
-    """A numeric derivative and, for each of its entries, how far off it may be."""
+    """A numeric derivative; for each of its entries, how far off it may be, and how large the function is nearby."""
 
     value: Array
     error: Array
+    size: Array
 
 
 def directional(function: VectorFunction, point: Array, direction: Array, goal: float = 1e-11) -> Estimated:
@@ -50,7 +52,7 @@ def directional(function: VectorFunction, point: Array, direction: Array, goal: 
     best = _ladder(function, point, direction, _ABSOLUTE, goal, None)
     moved = np.abs(point[direction != 0])
     size = float(moved.min()) if moved.size else 0.0
-    if size > 0 and not _reached(best, goal).all():
+    if 0 < size < _RELATIVE_BELOW and not _reached(best, goal).all():
         best = _ladder(function, point, direction, [size * step for step in _RELATIVE], goal, best)
     return best
 
@@ -69,6 +71,7 @@ def _ladder(
     best: Estimated | None,
 ) -> Estimated:
     above: list[Array] = []  # the row of the tableau before: extrapolations that end at the last step
+    largest: Array | float = 0.0
     for number, step in enumerate(steps):
         step = 2.0 ** np.round(np.log2(step))
         after, before = point + step * direction, point - step * direction
@@ -76,15 +79,17 @@ def _ladder(
         with np.errstate(all="ignore"):
             high, low = function(after), function(before)
             row = [(high - low) / width]
-            rounding = _EPS * (np.abs(high) + np.abs(low)) / width
+            size = np.maximum(np.abs(high), np.abs(low))
+            largest = np.fmax(largest, np.where(np.isfinite(size), size, 0.0))
+            rounding = 2 * _EPS * size / width
             if best is None:
-                best = Estimated(row[0], np.full(row[0].shape, np.inf))
+                best = Estimated(row[0], np.full(row[0].shape, np.inf), largest)
             for level in range(1, min(len(above), _LEVELS) + 1):
                 row.append(row[-1] + (row[-1] - above[level - 1]) / (4.0**level - 1.0))
                 error = np.maximum(np.abs(row[-1] - row[-2]), np.abs(row[-1] - above[level - 1]))
                 error = np.maximum(error, rounding)
                 better = error < best.error  # False for NaN
-                best = Estimated(np.where(better, row[-1], best.value), np.where(better, error, best.error))
+                best = Estimated(*(np.where(better, *pair) for pair in zip((row[-1], error, largest), best, strict=True)))
         above = row
         if number >= 2 and (_reached(best, goal) | (best.error <= 2 * rounding)).all():
             break
@@ -114,5 +119,5 @@ def numeric_jacobian(function: VectorFunction, point: Array, directions: Array |
     columns = [directional(function, point, row, goal) for row in rows]
     if not columns:
         empty = np.zeros((np.asarray(function(point)).size, 0))
-        return Estimated(empty, empty)
-    return Estimated(np.stack([c.value for c in columns], 1), np.stack([c.error for c in columns], 1))
+        return Estimated(empty, empty, empty)
+    return Estimated(*(np.stack(parts, 1) for parts in zip(*columns, strict=True)))

@@ -65,7 +65,7 @@ def hessian(loss: Node, x: Node) -> Node:
 
 
 def hvp(loss: Node, x: Node, v: Any) -> Node:
-    """Hessian-vector product ``H v`` of a scalar: the forward derivative of its gradient, for about the cost of two gradients.
+    """Hessian-vector product ``H v`` of a scalar: the forward derivative of its gradient, at about twice its cost.
 
     Source: Pearlmutter, "Fast exact multiplication by the Hessian", Neural Computation 6, 1994.
 

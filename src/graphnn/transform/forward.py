@@ -30,17 +30,19 @@ from graphnn.transform.reverse import (
 def forward_pass(
     outputs: Sequence[Node], tangents: dict[Node, Node], stop: frozenset[Node] = frozenset()
 ) -> dict[Node, Node]:
-    """The tangents of all nodes between the given ones and the outputs; nodes without an entry have the tangent zero."""
+    """The tangents of all nodes between the given ones and the outputs; without an entry it is zero."""
     found = dict(tangents)
     for node in active_between(outputs, frozenset(tangents), stop):
-        if node in found or node in stop:
+        if node in stop:
             continue
         pushed = tuple(found.get(operand) for operand in node.inputs)
         if any(tangent is not None for tangent in pushed):
             with serving(node, "forward"):
                 tangent = push(node, pushed)
                 if tangent is not None:
-                    found[node] = _fit(tangent, node)
+                    tangent = _fit(tangent, node)
+                    # A node of `wrt` may depend on another one: then both their tangents count.
+                    found[node] = found[node] + tangent if node in found else tangent
     return found
 
 
@@ -134,6 +136,8 @@ def jvp(outputs: Any, wrt: Any, tangents: Any, *, allow_unused: bool = False) ->
                 f"jvp: {node.label} is {node.dtype}: only floating-point numbers have derivatives"
             )
     checked_targets("jvp", ends, nodes, allow_unused)
-    start = dict(zip(nodes, directions("jvp", "tangents", nodes, tangents), strict=True))
+    start: dict[Node, Node] = {}
+    for node, tangent in zip(nodes, directions("jvp", "tangents", nodes, tangents), strict=True):
+        start[node] = start[node] + tangent if node in start else tangent
     found = forward_pass(ends, start)
     return tree.rebuild(outputs, iter([_or_zero(found.get(node), node) for node in ends]))

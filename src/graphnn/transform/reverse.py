@@ -62,9 +62,14 @@ class Step(NamedTuple):
 
 
 def reverse_pass(
-    outputs: Sequence[Node], cotangents: Sequence[Pull], wrt: Iterable[Node], stop: frozenset[Node] = frozenset()
+    outputs: Sequence[Node],
+    cotangents: Sequence[Pull],
+    wrt: Iterable[Node],
+    stop: frozenset[Node] = frozenset(),
+    *,
+    record: bool = False,
 ) -> tuple[dict[Node, Pull], list[Step]]:
-    """The adjoints of `wrt`, and every step of the pass in the order in which it was made.
+    """The adjoints of `wrt`, and with `record` every step of the pass in the order in which it was made.
 
     Nodes in `stop` are taken as independent: the walk does not go past them.
     """
@@ -82,7 +87,8 @@ def reverse_pass(
             continue
         with serving(node, "reverse"):
             adjoint = _total([c.pull for c in contributions])
-            steps.append(Step(node, tuple(contributions), adjoint))
+            if record:
+                steps.append(Step(node, tuple(contributions), adjoint))
             if node in targets:
                 adjoints[node] = adjoint
             if node in stop or not node.inputs:
@@ -164,6 +170,8 @@ def _composite_pulls(op: Composite, node: Node, adjoint: Pull, wanted: list[bool
 def _fit(pull: Pull, operand: Node) -> Pull:
     """The cotangent in the shape and data type of the operand: summed over what was broadcast, and cast."""
     value, mask = pull
+    if value.shape == operand.shape and value.dtype is operand.dtype and mask is None:
+        return pull
     if value.shape != operand.shape:
         added = value.ndim - operand.ndim
         axes = tuple(
@@ -173,6 +181,8 @@ def _fit(pull: Pull, operand: Node) -> Pull:
             spread = broadcast_to(mask, value.shape)
             value, mask = Pull(value, spread).materialized(), Reshape(operand.shape)(Any_(axes)(spread))
         value = Reshape(operand.shape)(Sum(axes)(value)) if axes else value
+    elif mask is not None:
+        mask = broadcast_to(mask, value.shape)  # a condition may have fewer axes than what it chooses between
     if value.dtype is not operand.dtype:
         value = astype(value, operand.dtype)
     return Pull(value, mask)

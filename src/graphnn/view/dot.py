@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from graphnn.ir.algebra import expression, name_of
+from graphnn.ir.algebra import expression, name_of, number_of
 from graphnn.ir.dtype import float32
 from graphnn.ir.graph import Graph
 from graphnn.ir.leaves import Constant, DimSize, Parameter, Placeholder, State
@@ -30,7 +30,7 @@ def dot(what: Subject, *, expand: bool = False) -> str:
     expand : open composites such as softmax, and draw their bodies as boxes
 
     >>> x = gn.placeholder("x", (3,))
-    >>> print(gn.dot(gn.tanh(x)).splitlines()[0])
+    >>> print(dot(gn.tanh(x)).splitlines()[0])
     digraph graphnn {
     """
     graph = as_graph(what)
@@ -160,7 +160,9 @@ class _Drawing:
         rows = []
         if node.name is not None:
             rows.append(_quote(node.name, _NAME))
-        if not isinstance(node.op, (Placeholder, Parameter, State)) and not (node.name and isinstance(node.op, Constant)):
+        if not isinstance(node.op, (Placeholder, Parameter, State)) and not (
+            node.name and isinstance(node.op, Constant)
+        ):
             rows.append(_quote(self._operation(node), _NAME))
         if node.name is None and self.number[node] in self.called:
             rows.append(f"#{self.number[node]}")
@@ -172,9 +174,13 @@ class _Drawing:
         contraction = hasattr(node.op, "is_matmul") and not node.op.is_matmul
         if contraction or any(operand in self.inlined for operand in node.inputs):
             # The numbers are part of the operation: "2.0 * ·" says more than a node for the 2.0.
-            holes = {operand: "·" for operand in node.inputs if operand not in self.inlined}
+            holes = {operand: self._short(operand) if operand in self.inlined else "·" for operand in node.inputs}
             return expression(node, holes, limit=1)
         return node.op.name
+
+    def _short(self, node: Node) -> str:
+        text = name_of(node, "python").text
+        return text if len(text) <= 12 or not isinstance(node.op, Constant) else f"{number_of(node):.4g}"
 
     def _sentence(self, node: Node) -> str:
         kind = self.kind(node)
@@ -222,6 +228,8 @@ class _Drawing:
         """Invisible edges that put the reverse pass under the outputs: it begins where the forward pass ends."""
         end = self._end()
         starts = [node for node in self.drawn if self._begins(node)] if end is not None else []
+        if self.cut:
+            starts = starts[:1]  # the others follow those that read them; edges to all would be long again
         return [f"  n{self.number[end]} -> n{self.number[node]} [style=invis]" for node in starts if end is not None]
 
     def _end(self) -> Node | None:

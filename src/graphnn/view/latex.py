@@ -100,7 +100,9 @@ def _names(graph: Graph, equations: list[Node]) -> dict[Node, str]:
     stem = next(stem for stem in ("y", "z", r"\mathrm{out}", r"\mathrm{output}") if stem not in taken)
     for i, node in enumerate(ends, 1):
         names[node] = stem if len(ends) == 1 else f"{stem}_{{{i}}}"
-    arrays = [n for n in graph.nodes if isinstance(n.op, Constant) and n.name is None and not is_short(n.op.payload.array)]
+    arrays = [
+        n for n in graph.nodes if isinstance(n.op, Constant) and n.name is None and not is_short(n.op.payload.array)
+    ]
     for i, node in enumerate(arrays, 1):
         names[node] = f"C_{{{i}}}" if f"C_{{{i}}}" not in taken else rf"\mathrm{{constant}}_{{{i}}}"
     return {n: name for n, name in names.items() if not isinstance(n.op, (DimSize, Iota)) or n.name is not None}

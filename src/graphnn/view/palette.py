@@ -69,5 +69,11 @@ LOOKS = {
 }
 """How each kind of node is drawn."""
 
-CURVES = ((BLUE, ""), (VERMILLION, "6 3"), (GREEN, "2 3"), (mix(PURPLE, BLACK, 0.2), "8 3 2 3"), (mix(ORANGE, BLACK, 0.25), "12 4"))
+CURVES = (
+    (BLUE, ""),
+    (VERMILLION, "6 3"),
+    (GREEN, "2 3"),
+    (mix(PURPLE, BLACK, 0.2), "8 3 2 3"),
+    (mix(ORANGE, BLACK, 0.25), "12 4"),
+)
 """Colour and dashes of each curve of a chart."""

@@ -93,7 +93,8 @@ def write(target: Path, data: bytes) -> None:
             with contextlib.suppress(OSError):
                 os.unlink(draft)
         reason = error.strerror or str(error)
-        raise RenderError(f"cannot write {str(target)!r}: {reason}", "Does the folder exist, and may you write there?") from None
+        hint = "Does the folder exist, and may you write there?"
+        raise RenderError(f"cannot write {str(target)!r}: {reason}", hint) from None
 
 
 def _umask() -> int:

@@ -8,9 +8,9 @@ from graphnn.errors import GraphError, listing
 from graphnn.ir import tree
 from graphnn.ir.graph import Graph
 from graphnn.ir.node import Node
-from graphnn.ops.composite import Composite
 from graphnn.ir.rebuild import transform
 from graphnn.ir.source import on_behalf_of, scope
+from graphnn.ops.composite import Composite
 
 Subject: TypeAlias = Any
 """A node, a tree of nodes, a `Graph`, a compiled function, or a module that was called before."""

@@ -12,6 +12,7 @@ from graphnn.view.layout import lay_out
 from graphnn.view.subject import Subject, as_graph
 
 SVG = "http://www.w3.org/2000/svg"
+WIDTH = "max-width:100%"
 _XLINK = "http://www.w3.org/1999/xlink"
 
 
@@ -21,7 +22,8 @@ class Svg(str):
     __slots__ = ()
 
     def _repr_svg_(self) -> str:
-        return str(self)
+        # In a page the height must follow the width. Files do without, as some converters stumble over height:auto.
+        return self.replace(f'style="{WIDTH}"', f'style="{WIDTH};height:auto"', 1)
 
 
 def svg(what: Subject, *, expand: bool = False, timeout: float = 60) -> Svg:
@@ -71,7 +73,7 @@ def clean(drawn: bytes, title: str, description: str) -> Svg:
     root[:0] = [heading, about]
     root.set("role", "img")
     root.set("aria-labelledby", f"{prefix}-title {prefix}-desc")
-    root.set("style", "max-width:100%;height:auto")
+    root.set("style", WIDTH)
     return serialize(root)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphnn.ir.algebra import name_of, static_fields
 from graphnn.ir.graph import Graph
-from graphnn.ir.leaves import Constant
+from graphnn.ir.leaves import Constant, DimSize, Iota
 from graphnn.ir.node import Node, printable
 from graphnn.view.subject import Subject, as_graph
 
@@ -52,7 +52,9 @@ def text(what: Subject) -> str:
         )
     used = [i for i in range(len(_HEAD)) if i == 0 or any(row[i] for row in rows[1:])]
     widths = {i: max(len(row[i]) for row in rows) for i in used}
-    lines = ["  ".join(row[i].rjust(widths[i]) if i == 0 else row[i].ljust(widths[i]) for i in used).rstrip() for row in rows]
+    lines = [
+        "  ".join(row[i].rjust(widths[i]) if i == 0 else row[i].ljust(widths[i]) for i in used).rstrip() for row in rows
+    ]
     lines.append("")
     ends = [calls[node] for node in graph.outputs]
     if ends:
@@ -75,6 +77,8 @@ def _calls(graph: Graph, number: dict[Node, int]) -> dict[Node, str]:
 def _op(node: Node) -> str:
     if isinstance(node.op, Constant):
         return name_of(node, "python").text if node.name is None else f"constant {node.op.payload}"[:_WIDEST]
+    if isinstance(node.op, (DimSize, Iota)):
+        return _cut(f"{node.op.name}({node.op.size})")
     fields = static_fields(node) if node.inputs else ""
     return _cut(f"{printable(node.op.name)}({fields})" if fields else printable(node.op.name))
 

@@ -31,7 +31,6 @@ UFUNCS: dict[type[Any], Any] = {
     arithmetic.Clip: np.clip,
     arithmetic.Hypot: np.hypot,
     arithmetic.Copysign: np.copysign,
-    arithmetic.Nextafter: np.nextafter,
     exponential.Exp: np.exp,
     exponential.Exp2: np.exp2,
     exponential.Expm1: np.expm1,
@@ -107,9 +106,12 @@ def _(op: exponential.Pow, node: Node) -> Kernel:
         return in_float32(lambda x, y: np.square(x), node)
     if exponent == 0.5 and node.dtype.is_floating and node.inputs[0].dtype is node.dtype:
         return in_float32(lambda x, y: np.where(x == -np.inf, np.inf, np.sqrt(x) + 0), node)
-    if node.dtype.is_integer:
-        return lambda x, y: np.power(x, np.maximum(y, 0)) * (np.asarray(y) >= 0)
     return in_float32(np.power, node)
+
+
+@lower.register
+def _(op: arithmetic.Nextafter, node: Node) -> Kernel:
+    return np.nextafter  # not through float32: what is next depends on the data type
 
 
 @lower.register

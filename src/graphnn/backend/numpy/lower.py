@@ -29,10 +29,10 @@ def lower(op: Op, node: Node) -> Kernel:
 
 def in_float32(kernel: Kernel, node: Node, *, also_float16: bool = False) -> Kernel:
     """The kernel, but for 16-bit floats computed in float32 and rounded once."""
-    narrow = (bfloat16, float16) if also_float16 else (bfloat16,)
-    if not any(spec.dtype in narrow for spec in (node.spec, *(n.spec for n in node.inputs))):
+    narrow = {id(bfloat16), id(float16)} if also_float16 else {id(bfloat16)}
+    wide = [id(n.dtype) in narrow for n in node.inputs]
+    if True not in wide and id(node.dtype) not in narrow:
         return kernel
-    wide = [n.dtype in narrow for n in node.inputs]
     result = node.dtype.numpy
 
     def widened(*arrays: Any) -> Any:

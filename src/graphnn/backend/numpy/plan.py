@@ -42,6 +42,7 @@ class _Plan:
         for node, slot in plan.leaves:
             self.template[slot] = _leaf(node)
         self.fixed = frozenset(id(self.template[slot]) for _, slot in plan.leaves)
+        self.leaves = {slot: node for node, slot in plan.leaves} | dict(zip(plan.arguments, arguments, strict=True))
 
     def __call__(self, arguments: Sequence[Array]) -> list[Array]:
         values = self.template.copy()
@@ -73,34 +74,55 @@ class _Plan:
         return np.ascontiguousarray(value) if value.ndim else value
 
     def _check_finite(self, values: list[Any]) -> None:
-        made = {slot: i for i, (_, _, slot, _) in enumerate(self.steps)}
-        bad = [slot for slot in self.outputs if not _finite(values[slot])]
+        operands = {slot: inputs for _, inputs, slot, _ in self.steps}
+        # All values that are not finite and from which a result is computed that is not finite either.
+        bad = {slot for slot in self.outputs if not _finite(values[slot])}
+        stack = list(bad)
+        while stack:
+            for i in operands.get(stack.pop(), ()):
+                if i not in bad and not _finite(values[i]):
+                    bad.add(i)
+                    stack.append(i)
         if not bad:
             return
-        # Walk back from the bad result to a node whose operands were all finite: it made the NaN or infinity.
-        slot = min(bad)
-        while slot in made:
-            worse = [i for i in self.steps[made[slot]][1] if not _finite(values[i])]
-            if not worse:
-                break
-            slot = min(worse)
-        else:
-            raise ExecutionError(
-                "an input of the function holds NaN or infinity", "debug='nan' traced a result back to it."
-            )
-        node = self.nodes[made[slot]]
+        # To blame is the first that is NaN though no operand is, or infinite though all operands are finite. What is
+        # infinite by the will of the user, such as the constant of a mask, is blamed only if nothing else is.
+        nan = {slot for slot in bad if _has_nan(values[slot])}
+        blamed = [
+            slot
+            for slot in bad
+            if (slot in nan and nan.isdisjoint(operands.get(slot, ())))
+            or (slot in operands and slot not in nan and bad.isdisjoint(operands[slot]))
+        ]
+        slot = min(blamed or bad)
         array = np.asarray(values[slot])
-        place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0]) if array.ndim else ()
+        place = tuple(int(i) for i in np.argwhere(np.isnan(array) if slot in nan else ~np.isfinite(array))[0])
+        found = f"{array[place]}{f' at index {list(place)}' if place else ''}"
+        advice = "This check is there because of debug='nan'."
+        if slot in self.leaves:
+            node = self.leaves[slot]
+            raise ExecutionError(
+                f"the {_KINDS.get(node.op.name, node.op.name)} {node.label} holds {found}",
+                f"A result of the function is not finite because of it. {advice}",
+                operands=operand_rows((node,)),
+                at=where_it_comes_from(node),
+            )
+        step = next(i for i, (_, _, other, _) in enumerate(self.steps) if other == slot)
+        node = self.nodes[step]
         rows = [
             row._replace(spec=f"{row.spec} {_range(values[i])}")
-            for row, i in zip(operand_rows(node.inputs), self.steps[made[slot]][1], strict=False)
+            for row, i in zip(operand_rows(node.inputs), operands[slot], strict=False)
         ]
+        innocent = "All its operands were finite" if bad.isdisjoint(operands[slot]) else "None of its operands was NaN"
         raise ExecutionError(
-            f"{node.op.name} made {array[place]}{f' at index {list(place)}' if place else ''} of {node.label}: {node.spec}",
-            "All its operands were finite. This check is there because of debug='nan'.",
+            f"{node.op.name} made {found} of {node.label}: {node.spec}",
+            f"{innocent}. {advice}",
             operands=rows,
             at=where_it_comes_from(node),
         )
+
+
+_KINDS = {"placeholder": "input"}
 
 
 def _leaf(node: Node) -> Array:
@@ -115,6 +137,10 @@ def _leaf(node: Node) -> Array:
 def _finite(value: Any) -> bool:
     array = np.asarray(value)
     return array.dtype.kind in "biu" or bool(np.isfinite(array).all())
+
+
+def _has_nan(value: Any) -> bool:
+    return bool(np.isnan(np.asarray(value)).any())
 
 
 def _range(value: Any) -> str:

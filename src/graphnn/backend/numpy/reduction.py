@@ -23,6 +23,9 @@ _REDUCE: dict[type[Any], Any] = {
 def _reduce(op: Any, node: Node) -> Kernel:
     reduce, axes, keepdims = _REDUCE[type(op)].reduce, op.axes, op.keepdims
     accumulates = isinstance(op, (Sum, Prod))
+    if accumulates and node.dtype.is_integer:
+        dtype = node.dtype.numpy  # NumPy alone would widen small integers
+        return lambda x: reduce(x, axis=axes, keepdims=keepdims, dtype=dtype)
     return in_float32(lambda x: reduce(x, axis=axes, keepdims=keepdims), node, also_float16=accumulates)
 
 

@@ -98,7 +98,7 @@ CASES = (
     _case(
         lambda x, i: x[0, :, i],
         lambda x, i: x[0, :, i],
-        (((2, 2, 3), (4,)), ((1, 0, 3), (2,))),
+        (((2, 2, 3), (4,)), ((2, 0, 3), (2,))),
         "getitem[int and array]",
         unnamed="whether it is in range",
     ),

@@ -103,7 +103,7 @@ CASES = (
         "stack[last]", no_scalar="see stack",
     ),
     _case(
-        lambda x: ops.Part(0, 1, (1, x.shape[0] - 1))(x), lambda x: x[1:], ((3,), (1,), (4, 2), (2, 0)), "part",
+        lambda x: ops.Part(0, 1, x.shape[0] - 1)(x), lambda x: x[1:], ((3,), (1,), (4, 2), (2, 0)), "part",
         no_scalar=_NO_AXES,
     ),
     _case(lambda x: x[1:], _at(slice(1, None)), ((3,), (1,), (2, 3), (0, 2)), "slice", no_scalar=_NO_AXES),
@@ -111,7 +111,7 @@ CASES = (
     _case(lambda x: x[::-1], _at(slice(None, None, -1)), ((3,), (1,), (2, 3), (0, 2)), "slice[reversed]", no_scalar=_NO_AXES),
     _case(lambda x: x[::2], _at(slice(None, None, 2)), ((3,), (4,), (1,), (0, 2)), "slice[step]", no_scalar=_NO_AXES),
     _case(lambda x: x[-2:0:-1], _at(slice(-2, 0, -1)), ((3,), (4,), (1,), (0, 2)), "slice[back]", no_scalar=_NO_AXES),
-    _case(lambda x: x[5:2], _at(slice(5, 2)), ((3,), (7, 2)), "slice[nothing]", no_scalar=_NO_AXES),
+    _case(lambda x: x[5:2], _at(slice(5, 2)), ((3,), (7, 2), (0,)), "slice[nothing]", no_scalar=_NO_AXES),
     _case(lambda x: x[1:3, ..., None, ::-2], lambda x: x[1:3, ..., None, ::-2], ((3, 4), (4, 2, 3), (3, 0)), "slice[several]", no_scalar=_NO_AXES),
     _case(lambda x: x[-1], lambda x: x[-1], ((3,), (1,), (4, 2), (2, 0)), "slice[int]", no_scalar=_NO_AXES, unnamed="whether it is in range"),
     _case(lambda x: x[..., None], lambda x: x[..., None], UNARY, "slice[None]"),

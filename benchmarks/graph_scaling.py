@@ -1,0 +1,140 @@
+"""Does work on a graph stay proportional to its size? And what does one node cost?
+
+A chain of 100,000 nodes is built, differentiated, compiled, called and printed beside one of 10,000: the time per node
+should be the same (at most 1.3 times as long). Building one node should take less than 10 microseconds.
+
+    python benchmarks/graph_scaling.py [--quick]
+"""
+
+import gc
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+from common import arguments, print_table, save
+
+import graphnn as gn
+
+SMALL, LARGE, FAN = 10_000, 100_000, 5_000
+MOST_RATIO, MOST_MICROSECONDS = 1.3, 10.0
+
+# Each chain begins with a node and makes the next one from the last.
+Chain = tuple[gn.Node, Callable[[gn.Node], gn.Node]]
+
+
+def chain_of_sin() -> Chain:
+    return gn.placeholder("x"), gn.sin
+
+
+def chain_of_add() -> Chain:
+    y = gn.placeholder("y")
+    return gn.placeholder("x"), lambda node: node + y
+
+
+def chain_of_matmul() -> Chain:
+    w = gn.placeholder("w", (2, 2))
+    return gn.placeholder("x", (2, 2)), lambda node: node @ w
+
+
+class Stopwatch:
+    """Microseconds per node of each stage. It counts the time of this process only, not that of others."""
+
+    def __init__(self, nodes: int) -> None:
+        self.nodes, self.stages = nodes, {}
+        gc.collect()
+        self.last = time.process_time()
+
+    def stage(self, name: str) -> None:
+        self.stages[name] = (time.process_time() - self.last) / self.nodes * 1e6
+        gc.collect()  # what a stage leaves behind is not charged to the next
+        self.last = time.process_time()
+
+
+def build(make: Callable[[], Chain], length: int) -> tuple[gn.Node, gn.Node]:
+    first, following = make()
+    last = first
+    for _ in range(length):
+        last = following(last)
+    return first, last
+
+
+def whole_life(length: int) -> dict[str, float]:
+    """A chain of sines from its first node to its printed form."""
+    watch = Stopwatch(length)
+    x, y = build(chain_of_sin, length)
+    watch.stage("build")
+    dx = gn.grad(y, x)
+    watch.stage("differentiate")
+    f = gn.function([x], [y, dx])
+    watch.stage("compile")
+    value, slope = f(0.5)  # the first call plans
+    watch.stage("first call")
+    f(0.5)
+    watch.stage("later calls")
+    text = gn.text([y, dx])
+    watch.stage("print")
+    # Anything that does not hold would make the figures worthless.
+    assert 0 < value < 0.1, value
+    assert 0 < slope < 1, slope
+    assert text.count("\n") > 2 * length
+    return watch.stages
+
+
+def build_only(make: Callable[[], Chain], length: int) -> dict[str, float]:
+    watch = Stopwatch(length)
+    build(make, length)
+    watch.stage("build")
+    return watch.stages
+
+
+def fan(width: int) -> dict[str, float]:
+    """One node with `width` operands, and one input with as many readers: its adjoint has that many contributions."""
+    watch = Stopwatch(width)
+    x = gn.placeholder("x")
+    loss = gn.sum(gn.stack([gn.sin(x) for _ in range(width)]))
+    watch.stage("build")
+    dx = gn.grad(loss, x)
+    watch.stage("differentiate")
+    f = gn.function([x], [loss, dx])
+    watch.stage("compile")
+    value, slope = f(0.5)
+    watch.stage("first call")
+    f(0.5)
+    watch.stage("later calls")
+    assert np.allclose([value, slope], [width * np.sin(0.5), width * np.cos(0.5)], rtol=1e-3)
+    return watch.stages
+
+
+def main() -> None:
+    options = arguments(__doc__)
+    rounds = 1 if options.quick else 5
+    measures: dict[str, tuple[Callable[[int], dict[str, float]], int, int]] = {
+        "sin": (whole_life, SMALL, LARGE),
+        "x + y": (lambda length: build_only(chain_of_add, length), SMALL, LARGE),
+        "matmul": (lambda length: build_only(chain_of_matmul, length), SMALL, LARGE),
+        "fan": (fan, FAN // 10, FAN),
+    }
+    whole_life(1000)  # warms up what is made once
+    rows, figures = [], {}
+    for name, (measure, small, large) in measures.items():
+        found: dict[int, list[dict[str, float]]] = {small: [], large: []}
+        for _ in range(rounds):
+            for length in (small, large, small):
+                found[length].append(measure(length))
+        for stage in found[large][0]:
+            a, b = (statistics.median([run[stage] for run in found[length]]) for length in (small, large))
+            rows.append([f"{name}: {stage}", f"{small:,}", a, f"{large:,}", b, f"{b / a:.2f}"])
+            figures[f"{name}: {stage}"] = {"sizes": [small, large], "us_per_node": [a, b], "ratio": b / a}
+    print_table(["chain: stage", "nodes", "us/node", "nodes", "us/node", "ratio"], rows)
+    save(__file__, options.quick, figures)
+    worst = max(figures, key=lambda key: figures[key]["ratio"])
+    slowest = max(figure["us_per_node"][1] for key, figure in figures.items() if key.endswith("build"))
+    print(
+        f"graph scaling: largest ratio {figures[worst]['ratio']:.2f} ({worst}; at most {MOST_RATIO}), "
+        f"building a node {slowest:.1f} us (under {MOST_MICROSECONDS:g})"
+    )
+
+
+if __name__ == "__main__":
+    main()

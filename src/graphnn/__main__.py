@@ -1,0 +1,7 @@
+"""``python -m graphnn`` is the ``graphnn`` command."""
+
+import sys
+
+from graphnn.cli import main
+
+sys.exit(main())

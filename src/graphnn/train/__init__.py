@@ -1,0 +1,1 @@
+"""Training: the loop around a compiled step, its history and its display."""
