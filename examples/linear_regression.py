@@ -29,12 +29,11 @@ def main() -> dict[str, np.ndarray]:
 
     # The gradients are nodes like all others: formulas that belong to the same graph.
     dw, db = gn.grad(loss, [w, b])
-    print(f"loss  = {loss!r}")
-    print(f"dw    = {dw!r}")
+    print(gn.text([loss, dw, db]), "\n")
 
     # A compiled step computes the loss and then moves both parameters at once, against their gradients.
     step = gn.function([x, y], loss, updates={w: w - 0.3 * dw, b: b - 0.3 * db})
-    print("\n step      loss       w       b")
+    print(" step      loss       w       b")
     for i in range(101):
         value = step(x_data, y_data)
         if i % 20 == 0:

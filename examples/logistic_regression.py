@@ -52,7 +52,7 @@ def main() -> dict[str, float]:
     # The weights are a picture too: where ink speaks for an eight (+) and where for a three (-).
     print(f"\nwhere ink speaks for {YES} (+ #) or for {NO} (- =):")
     for row in w.value.reshape(8, 8):
-        print("   " + " ".join("=" if v < -1 else "-" if v < -0.3 else "#" if v > 1 else "+" if v > 0.3 else "." for v in row))
+        print("   " + " ".join("=-.+#"[np.digitize(weight, [-1, -0.3, 0.3, 1])] for weight in row))
     return {"train": accuracy(x_train, t_train), "test": accuracy(x_test, t_test), "loss": float(value)}
 
 

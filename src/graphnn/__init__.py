@@ -160,7 +160,8 @@ from graphnn.transform.reverse import grad, vjp
 
 if _TYPE_CHECKING:
     from graphnn import data, losses, metrics, nn, optim, testing
-    from graphnn.train.trainer import History, Trainer
+    from graphnn.train.history import History
+    from graphnn.train.trainer import Trainer
     from graphnn.view.chart import chart
     from graphnn.view.latex import latex
     from graphnn.view.render import render

@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="train a network on handwritten digits and look into it")
     demo.add_argument("-o", "--out", type=Path, default=Path("out"), help="folder of the pictures (default: out)")
-    demo.add_argument("--epochs", type=_positive, default=40, help="passes over the training data (default: 40)")
+    demo.add_argument("--epochs", type=_positive, default=20, help="passes over the training data (default: 20)")
     demo.add_argument("--seed", type=int, default=0, help="seed of weights, order and dropout (default: 0)")
 
     draw = commands.add_parser("render", help="draw a node, a graph or a model of a Python file")

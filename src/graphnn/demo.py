@@ -21,11 +21,11 @@ from graphnn.view.summary import summary
 def digits_model(seed: int = 0) -> nn.Sequential:
     """The network of the demonstration: 8 x 8 pixels in, one score for each of the ten digits out."""
     return nn.Sequential(
-        nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Dropout(0.2), nn.Linear(128, 10), name="digits", seed=seed
+        nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Dropout(0.2), nn.Linear(128, 10), seed=seed
     )
 
 
-def train_digits(epochs: int = 40, seed: int = 0, verbose: bool | str = "auto") -> tuple[Trainer, History, float]:
+def train_digits(epochs: int = 20, seed: int = 0, verbose: bool | str = "auto") -> tuple[Trainer, History, float]:
     """Train it on 1,437 of the 1,797 digits and test it on the other 360, split by a fixed shuffle.
 
     Returns
@@ -46,7 +46,7 @@ def train_digits(epochs: int = 40, seed: int = 0, verbose: bool | str = "auto") 
     return trainer, history, trainer.evaluate(x_test, y_test)["accuracy"]
 
 
-def run(out: Path, epochs: int = 40, seed: int = 0) -> float:
+def run(out: Path, epochs: int = 20, seed: int = 0) -> float:
     """Run the demonstration, print what it shows, and leave its pictures in `out`. Gives the test accuracy."""
     start = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)

@@ -51,7 +51,7 @@ def test_transform_sees_every_node_once_with_its_new_inputs():
         return gn.cos(*inputs) if node is y else None
 
     new = transform([out], visit)
-    assert seen == list(Graph(out).nodes) or [n.index for n in seen] == [n.index for n in Graph(out)]
+    assert [node.index for node in seen] == [node.index for node in Graph(out)]
     assert Graph(new[out]) == Graph((lambda c: c * c)(gn.cos(x)))
 
 
@@ -134,4 +134,4 @@ def test_bind_sizes_to_other_names():
     leaves = {}
     (bound,) = bind_sizes([gn.reshape(x, (-1,))], {"m": gn.Dim("n") + 1}, leaves)
     assert leaves[x].shape == ("n", "n + 1")
-    assert bound.shape == ("n**2 + n",)
+    assert bound.shape == ("n + n**2",)

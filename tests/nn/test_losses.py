@@ -262,6 +262,7 @@ class TestMetrics:
         assert value(metrics.binary_accuracy, x, np.array([1, 0, 0, 0])) == 0.75
         assert value(metrics.binary_accuracy, x, np.array([True, True, False, True])) == 0.75
         assert value(metrics.binary_accuracy, x, np.array([1.0, 0, 0, 1]), threshold=2.5) == 0.75
+        assert value(metrics.binary_accuracy, x, np.array([0.6, 0.4, 0.1, 0.9])) == 1
 
     @pytest.mark.parametrize(
         "metric, outputs, targets, dtype, message",
@@ -306,3 +307,8 @@ def test_the_order_of_a_batch_changes_no_gradient():
     order = rng.permutation(20)
     for a, b in zip(f(xs, ts), f(xs[order], ts[order]), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-14)
+
+
+def test_one_hot_of_narrow_integers_with_many_classes():
+    rows = gn.evaluate(gn.one_hot(np.array([3, 255], "uint8"), 300))
+    np.testing.assert_array_equal(rows, np.eye(300)[[3, 255]])

@@ -116,6 +116,12 @@ class TestSeeds:
         assert not np.array_equal(values["2.weight"], values["3.weight"])
         assert abs(np.corrcoef(values["2.weight"].ravel(), values["3.weight"].ravel())[0, 1]) < 0.03
 
+    def test_layers_in_layers_differ(self):
+        inner = [nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3)) for _ in range(2)]
+        model = nn.Sequential(nn.Sequential(*inner), nn.Linear(3, 3), *[Block(3) for _ in range(2)])
+        weights = [w.value for path, w in model.named_parameters().items() if path.endswith("weight")]
+        assert len({w.tobytes() for w in weights}) == len(weights) == 7
+
     def test_equal_models_have_equal_bits(self):
         assert values_of(Net()) == values_of(Net())
 
@@ -270,7 +276,7 @@ class TestCalls:
             def forward(self, x):
                 gn.relu(x)
 
-        with pytest.raises(GraphError, match="Forgetful.forward gave None"):
+        with pytest.raises(GraphError, match=r"Forgetful\.forward gave None"):
             Forgetful()(batch())
 
 
@@ -310,7 +316,7 @@ class TestValues:
         net = Net()
         values = net.get_values()
         del values["heads.a.bias"]
-        with pytest.raises(GraphError, match="missing 'heads.a.bias'"):
+        with pytest.raises(GraphError, match=r"missing 'heads\.a\.bias'"):
             net.set_values(values)
         with pytest.raises(GraphError, match="unknown 'extra'"):
             net.set_values({**net.get_values(), "extra": 1})

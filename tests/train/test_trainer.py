@@ -109,6 +109,13 @@ class TestFit:
         kept = data.train_test_split(X.astype("float32"), LABELS, test=0.2, seed=0)
         assert other.history["val_loss"][-1] == pytest.approx(other.evaluate(kept[1], kept[3])["loss"], rel=1e-12)
 
+    def test_dropout_is_on_in_training(self):
+        trainer = classifier(p=0.9)
+        trainer.fit(X, LABELS, epochs=3, batch_size=25, verbose=False)
+        (stream,) = trainer.model.states()
+        assert stream.value[1] == 6  # one draw a step
+        assert trainer.history["loss"][-1] != classifier().fit(X, LABELS, 3, 25, verbose=False)["loss"][-1]
+
     def test_dropout_is_off_in_use(self):
         trainer = classifier(p=0.5)
         trainer.fit(X, LABELS, epochs=1, verbose=False)

@@ -1,5 +1,6 @@
 import re
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def test_text_is_a_table_of_all_nodes():
 def test_text_tells_the_line_of_each_node():
     x = gn.placeholder("x")
     line = int(gn.text(x).splitlines()[1].rpartition(":")[2])
-    assert "x = gn.placeholder" in open(__file__).read().splitlines()[line - 1]
+    assert "x = gn.placeholder" in Path(__file__).read_text("utf-8").splitlines()[line - 1]
 
 
 def test_text_shows_passes_updates_fields_and_sizes():
@@ -91,7 +92,8 @@ def test_latex_binds_what_is_named_or_read_twice():
         [
             r"\begin{aligned}",
             r"v_{1} &= \tanh\left(s + 1\right) \\",
-            r"\mathrm{loss} &= \operatorname{mean}\left(\left(\tanh\left(x\, W_{1} + b_{1}\right)\, W_{2} - t\right)^{2}\right) \\",
+            r"\mathrm{loss} &= \operatorname{mean}\left("
+            r"\left(\tanh\left(x\, W_{1} + b_{1}\right)\, W_{2} - t\right)^{2}\right) \\",
             r"y &= v_{1}\, e^{v_{1}}",
             r"\end{aligned}",
         ]

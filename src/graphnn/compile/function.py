@@ -198,7 +198,8 @@ def evaluate(outputs: Any, feeds: Mapping[Any, Any] | None = None) -> Any:
         ends = rebuild.substitute(ends, stand_in)
     graph = Graph(ends)
     needed = set(graph.inputs)
-    missing = [node.label for node in graph.inputs if node not in set(stand_in.values())]
+    filled = set(stand_in.values())
+    missing = [node.label for node in graph.inputs if node not in filled]
     if missing:
         raise GraphError(
             f"evaluate: no value for {listing(missing)}",

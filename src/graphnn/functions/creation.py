@@ -149,5 +149,7 @@ def one_hot(x: Operand, /, num_classes: Size, *, dtype: Any = DEFAULT_FLOAT) -> 
     node = as_node(x)
     if not node.dtype.is_integer:
         raise DTypeError(f"one_hot takes integers, not {node.dtype}", "Cast them: labels.astype('int64').")
+    if node.dtype.bits < 64:  # all class numbers must fit, or 300 classes would meet uint8 twice
+        node = astype(node, DEFAULT_INT)
     classes = Iota(as_size(num_classes), node.dtype)()
     return astype(expand_dims(node, axis=node.ndim) == classes, dtype)

@@ -9,7 +9,7 @@ from graphnn.errors import DTypeError
 from graphnn.functions.creation import size_node
 from graphnn.ir.dims import product
 from graphnn.ir.node import Node
-from graphnn.ir.op import Cotangent, Masked
+from graphnn.ir.op import Cotangent
 from graphnn.ir.spec import normalize_axes
 from graphnn.ops.arithmetic import abs, square
 from graphnn.ops.bitwise import stop_gradient
@@ -104,14 +104,22 @@ def logsumexp(x: Operand, /, *, axis: Axes = None, keepdims: bool = False) -> No
     """
     node = as_node(x)
     axes = normalize_axes("logsumexp", axis, node.ndim)
-    top = max(node, axis=axes, keepdims=True)
-    top = stop_gradient(where(isfinite(top), top, 0))
-    total = log(sum(exp(node - top), axis=axes, keepdims=True)) + top
+    top, weights = _weights(node, axes)
+    total = log(sum(weights, axis=axes, keepdims=True)) + top
     return total if keepdims else Reshape(reduced_shape(node.shape, axes, False))(total)
+
+
+def _weights(x: Node, axes: tuple[int, ...]) -> tuple[Node, Node]:
+    """The largest element along axes, as a constant, and ``exp(x - largest)``, which cannot overflow."""
+    top = max(x, axis=axes, keepdims=True)
+    top = stop_gradient(where(isfinite(top), top, 0))
+    return top, exp(x - top)
 
 
 @logsumexp.rule
 def _(g: Node, x: Node, *, out: Node, axis: Axes, keepdims: bool) -> tuple[Cotangent, ...]:
+    # Not exp(x - out): far from 0 the rounding of out would cost digits of every weight.
     axes = normalize_axes("logsumexp", axis, x.ndim)
-    weights = exp(x - _spread(out, x, axes))
-    return (Masked(_spread(g, x, axes) * weights, x > -math.inf),)
+    _, weights = _weights(x, axes)
+    total = sum(weights, axis=axes, keepdims=True)
+    return (_spread(g, x, axes) * (weights / where(total == 0, 1, total)),)  # 0 only where all elements are -inf

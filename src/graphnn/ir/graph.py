@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from graphnn.errors import GraphError
+from graphnn.errors import GraphError, GraphnnError
 from graphnn.ir.leaves import Constant, Parameter, Placeholder, State, Variable, set_cell
 from graphnn.ir.node import OPERATORS, Node, build, make
 from graphnn.ir.op import Leaf, Op
@@ -238,4 +238,9 @@ def _node_from(key: Any, attributes: dict[str, Any], operands: tuple[Node, ...])
         raise GraphError(f"from_networkx: the leaf {key!r} has operands")
     if like is not None and like.op == op and tuple(n.spec for n in like.inputs) == tuple(n.spec for n in operands):
         return build(op, operands, like.spec, name=attributes.get("name"), like=like)  # type: ignore[no-any-return]
-    return make(op, operands, name=attributes.get("name"), like=like)
+    try:
+        return make(op, operands, name=attributes.get("name"), like=like)
+    except (IndexError, ValueError, TypeError) as error:
+        if isinstance(error, GraphnnError):
+            raise
+        raise GraphError(f"from_networkx: {op.name} (node {key!r}) does not take {len(operands)} operands") from None

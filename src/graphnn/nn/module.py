@@ -2,11 +2,11 @@
 
 A module is an ordinary object. It computes nothing: calling it adds nodes to a graph. It holds no mode and no gradients.
 
-**Seeds.** The first values of a model follow from its seed (0 unless given) and the path of each parameter in it, such as
+**Seeds.** The first values of a model follow from its seed and the path of each parameter in it, such as
 ``encoder.0.weight``, and from nothing else: the same model has the same bits in every program, and two layers of a model
-never share numbers. A module inside a model may have a seed of its own; then the path counts from there. A layer that is
-used outside of any model has no path that tells it from others: give it a seed, or it is numbered in the order in which
-such layers are first used.
+never share numbers. The seed is that of the model, else that of the trainer it is given to before its first use, else 0. A
+module inside a model may have a seed of its own; then the path counts from there. A layer that is used outside of any model
+has no path that tells it from others: give it a seed, or it is numbered in the order in which such layers are first used.
 """
 
 from __future__ import annotations

@@ -100,7 +100,8 @@ def divide(x: Operand, y: Operand, /) -> Node:
 class FloorDivide(Arithmetic):
     """The largest whole number not above x / y"""
 
-    latex, python, precedence = r"\left\lfloor \frac{{{0}}}{{{1}}} \right\rfloor", "{0:20} // {1:21}", MULTIPLY
+    # Weaker than a product: x * (y // z) and (x * y) // z differ, so parentheses must tell them apart.
+    latex, python, precedence = r"\left\lfloor \frac{{{0}}}{{{1}}} \right\rfloor", "{0:20} // {1:21}", MULTIPLY - 1
 
     def partials(self, *operands: Node, out: Node) -> tuple[Partial, ...]:
         return None, None  # constant between the jumps
@@ -118,7 +119,7 @@ def floor_divide(x: Operand, y: Operand, /) -> Node:
 class Remainder(Arithmetic):
     """x - y floor(x / y)"""
 
-    latex, python, precedence = r"{0:20} \bmod {1:21}", "{0:20} % {1:21}", MULTIPLY
+    latex, python, precedence = r"{0:20} \bmod {1:21}", "{0:20} % {1:21}", MULTIPLY - 1
 
     def partials(self, *operands: Node, out: Node) -> tuple[Partial, ...]:
         x, y = operands

@@ -36,6 +36,9 @@ class _Reduction(Op):
     def infer(self, *specs: Spec) -> Spec:
         (x,) = specs
         check_kind(self.name, self.kind, (x.dtype,))
+        for axis in self.axes:
+            if axis >= x.ndim:
+                raise ShapeError(f"{self.name}: {shape_text(x.shape)} has no axis {axis}")
         return Spec(reduced_shape(x.shape, self.axes, self.keepdims), self.result(x.dtype))
 
     def result(self, dtype: DType) -> DType:

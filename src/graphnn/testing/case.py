@@ -129,9 +129,7 @@ class OpCase:
 
     def arrays(self, generator: np.random.Generator, sample: Sample, dtype: str) -> list[Array]:
         """Random points for a sample."""
-        return [
-            domain.random(generator, shape, dtype) for shape, domain in zip(sample, self.domains, strict=True)
-        ]
+        return [domain.random(generator, shape, dtype) for shape, domain in zip(sample, self.domains, strict=True)]
 
     def differentiable(self, node: Node, operands: Sequence[Node]) -> list[Node]:
         """The operands by which the node has derivatives; none where the result is not floating-point."""

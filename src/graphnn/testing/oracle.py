@@ -89,7 +89,9 @@ def _ladder(
                 error = np.maximum(np.abs(row[-1] - row[-2]), np.abs(row[-1] - above[level - 1]))
                 error = np.maximum(error, rounding)
                 better = error < best.error  # False for NaN
-                best = Estimated(*(np.where(better, *pair) for pair in zip((row[-1], error, largest), best, strict=True)))
+                best = Estimated(
+                    *(np.where(better, *pair) for pair in zip((row[-1], error, largest), best, strict=True))
+                )
         above = row
         if number >= 2 and (_reached(best, goal) | (best.error <= 2 * rounding)).all():
             break
@@ -106,7 +108,9 @@ def _width(after: Array, before: Array, direction: Array) -> float:
     return float(np.mean(lengths))
 
 
-def numeric_jacobian(function: VectorFunction, point: Array, directions: Array | None = None, goal: float = 1e-11) -> Estimated:
+def numeric_jacobian(
+    function: VectorFunction, point: Array, directions: Array | None = None, goal: float = 1e-11
+) -> Estimated:
     """The Jacobian times each row of `directions`, as columns: the Jacobian itself where none are given.
 
     >>> found = numeric_jacobian(lambda x: np.array([x[0] * x[1], x[0]]), np.array([2.0, 3.0]))

@@ -154,11 +154,7 @@ def _grown(draw: st.DrawFn, nodes: list[Node]) -> Node:
 def _matching(nodes: list[Node], first: Node, kind: str) -> list[Node]:
     if kind == "matmul":
         return [node for node in nodes if node.shape[0] == first.shape[1]] or [first.T]
-    fits = [
-        node
-        for node in nodes
-        if all(a == b or 1 in (a, b) for a, b in zip(node.shape, first.shape, strict=True))
-    ]
+    fits = [node for node in nodes if all(a == b or 1 in (a, b) for a, b in zip(node.shape, first.shape, strict=True))]
     return fits or [broadcast_to(sum(first, keepdims=True), first.shape)]
 
 

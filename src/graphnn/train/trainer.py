@@ -69,8 +69,8 @@ class Trainer:
     loss : a function of outputs and targets that gives a scalar, such as `graphnn.losses.cross_entropy`
     optimizer : such as ``optim.Adam(1e-3)``
     metrics : functions like the loss, in a list, or in a dict by name
-    seed : orders the mini-batches, chooses the validation split, and is the seed of a model that has none of its own; the
-        same program with the same seed gives the same bits
+    seed : orders the mini-batches and chooses the validation split; a model that has no seed of its own, and no values yet,
+        begins from it too. The same program with the same seed gives the same bits.
     backend : where the compiled functions run, see `graphnn.function`
     debug : ``"nan"`` finds the first node that makes a NaN or an infinity
 

@@ -28,7 +28,10 @@ from graphnn.transform.reverse import (
 
 
 def forward_pass(
-    outputs: Sequence[Node], tangents: dict[Node, Node], stop: frozenset[Node] = frozenset()
+    outputs: Sequence[Node],
+    tangents: dict[Node, Node],
+    stop: frozenset[Node] = frozenset(),
+    serve: Node | None = None,
 ) -> dict[Node, Node]:
     """The tangents of all nodes between the given ones and the outputs; without an entry it is zero."""
     found = dict(tangents)
@@ -37,7 +40,7 @@ def forward_pass(
             continue
         pushed = tuple(found.get(operand) for operand in node.inputs)
         if any(tangent is not None for tangent in pushed):
-            with serving(node, "forward"):
+            with serving(node if serve is None else serve, "forward"):
                 tangent = push(node, pushed)
                 if tangent is not None:
                     tangent = _fit(tangent, node)
@@ -68,7 +71,7 @@ def push(node: Node, tangents: tuple[Node | None, ...]) -> Node | None:
     if isinstance(op, Composite) and op.definition.derivative is None:
         inner = op.expand(*operands)
         given = {x: t for x, t in zip(operands, tangents, strict=True) if t is not None}
-        return forward_pass([inner], given, frozenset(operands)).get(inner)
+        return forward_pass([inner], given, frozenset(operands), serve=node).get(inner)
     if isinstance(op, General):
         own = op.jvp(tangents, *operands, out=node)
         if own is not NotImplemented:

@@ -68,10 +68,12 @@ def reverse_pass(
     stop: frozenset[Node] = frozenset(),
     *,
     record: bool = False,
+    serve: Node | None = None,
 ) -> tuple[dict[Node, Pull], list[Step]]:
     """The adjoints of `wrt`, and with `record` every step of the pass in the order in which it was made.
 
-    Nodes in `stop` are taken as independent: the walk does not go past them.
+    Nodes in `stop` are taken as independent: the walk does not go past them. All that is built serves the node `serve`
+    where it is given (a composite whose body this is), else the node whose rule built it.
     """
     targets = frozenset(wrt)
     active = active_between(outputs, targets, stop)
@@ -85,7 +87,7 @@ def reverse_pass(
         contributions = arriving.pop(node, None)
         if not contributions:
             continue
-        with serving(node, "reverse"):
+        with serving(node if serve is None else serve, "reverse"):
             adjoint = _total([c.pull for c in contributions])
             if record:
                 steps.append(Step(node, tuple(contributions), adjoint))
@@ -162,7 +164,7 @@ def _composite_pulls(op: Composite, node: Node, adjoint: Pull, wanted: list[bool
         return [_joined(cotangent, mask) for cotangent in rule]
     inner = op.expand(*node.inputs)
     targets = [operand for operand, want in zip(node.inputs, wanted, strict=True) if want]
-    found, _ = reverse_pass([inner], [Pull(g, mask)], targets, frozenset(node.inputs))
+    found, _ = reverse_pass([inner], [Pull(g, mask)], targets, frozenset(node.inputs), serve=node)
     # In f(x, x) the sum for both is found once; the first place takes it.
     return [found.pop(operand, None) for operand in node.inputs]
 
@@ -179,7 +181,9 @@ def _fit(pull: Pull, operand: Node) -> Pull:
         )
         if mask is not None:
             spread = broadcast_to(mask, value.shape)
-            value, mask = Pull(value, spread).materialized(), Reshape(operand.shape)(Any_(axes)(spread))
+            value = Pull(value, spread).materialized()
+            # A leaf passes nothing on, so what the mask would keep from spreading is not there.
+            mask = Reshape(operand.shape)(Any_(axes)(spread)) if operand.inputs else None
         value = Reshape(operand.shape)(Sum(axes)(value)) if axes else value
     elif mask is not None:
         mask = broadcast_to(mask, value.shape)  # a condition may have fewer axes than what it chooses between
@@ -328,6 +332,11 @@ def checked_targets(name: str, outputs: Sequence[Node], wrt: Any, allow_unused: 
         return targets
     everything = topological(outputs)
     reached = set(everything)
+    # A derivative flows along floating-point nodes only.
+    smooth = {node for node in outputs if node.dtype.is_floating}
+    for node in reversed(everything):
+        if node in smooth:
+            smooth.update(operand for operand in node.inputs if operand.dtype.is_floating)
     for node in targets:
         if node not in reached:
             raise DifferentiationError(
@@ -337,7 +346,8 @@ def checked_targets(name: str, outputs: Sequence[Node], wrt: Any, allow_unused: 
                 operands=operand_rows((outputs[0], node), ("loss", "variable")),
                 at=str(user_source() or ""),
             )
-        _check_path(name, outputs, node, everything)
+        if node not in smooth:
+            raise _cut_path(name, outputs, node, everything)
     return targets
 
 
@@ -348,8 +358,10 @@ def _sources(nodes: Sequence[Node]) -> str:
     )
 
 
-def _check_path(name: str, outputs: Sequence[Node], target: Node, everything: Sequence[Node]) -> None:
-    # Does a path of floating-point nodes lead from the target to an output? If not, show one and where it is cut.
+def _cut_path(
+    name: str, outputs: Sequence[Node], target: Node, everything: Sequence[Node]
+) -> DifferentiationError:
+    # No path of floating-point nodes leads from the target to an output: show one and where it is cut.
     came_from: dict[Node, Node | None] = {target: None}
     smooth = {target}
     for node in everything:
@@ -360,8 +372,6 @@ def _check_path(name: str, outputs: Sequence[Node], target: Node, everything: Se
                 smooth.add(node)
             if operand in came_from:
                 came_from.setdefault(node, operand)
-    if any(output in smooth for output in outputs):
-        return
     path: list[Node] = []
     step: Node | None = next(output for output in outputs if output in came_from)
     while step is not None:
@@ -372,7 +382,7 @@ def _check_path(name: str, outputs: Sequence[Node], target: Node, everything: Se
     shown = [n.label for n in path]
     if len(shown) > 9:
         shown = [*shown[:4], "...", *shown[-4:]]
-    raise DifferentiationError(
+    return DifferentiationError(
         f"{name}: {outputs[0].label} depends on {target.label} only through {cut.label}, which is {cut.dtype}",
         f"The path {' -> '.join(shown)} has no derivative from {cut.label} on: only floating-point numbers have one.",
         operands=operand_rows((cut, target), ("cut at", "variable")),

@@ -46,6 +46,9 @@ class _Drawing:
         self.users = graph.users()
         self.outputs = frozenset(graph.outputs)
         ends = self.outputs.union(*graph.updates) if graph.updates else self.outputs
+        self.becomes: dict[Node, list[Node]] = {}
+        for variable, value in graph.updates:
+            self.becomes.setdefault(value, []).append(variable)
         self.inlined = {n for n in graph.nodes if _is_small(n) and n not in ends and self.users[n]}
         self.drawn = [node for node in graph.nodes if node not in self.inlined]
         self.phase = self._phases()
@@ -65,7 +68,7 @@ class _Drawing:
         out += self._boxes()
         for node in self.drawn:
             out += self._edges(node)
-        out += [line for pair in self.graph.updates for line in self._update(*pair)]
+        out += [self._update(variable, value) for variable, value in self.graph.updates]
         out += self._order()
         return [*out, "}"]
 
@@ -154,6 +157,8 @@ class _Drawing:
         for operand in dict.fromkeys(node.inputs):
             if self._is_cut(operand, node):
                 lines.append(f'{self._stub(node, operand)} [label="{_quote("↑ " + self._call(operand))}", {_STUB}]')
+        for variable in self.becomes.get(node, ()) if len(self.drawn) > _SMALL else ():
+            lines.append(f'u{self.number[variable]} [label="{_quote(self._call(variable))}", {_STUB}]')
         return lines
 
     def _label(self, node: Node) -> str:
@@ -184,7 +189,7 @@ class _Drawing:
 
     def _sentence(self, node: Node) -> str:
         kind = self.kind(node)
-        what = f"{kind} {node.label}" if isinstance(node.op, Leaf) else expression(node, limit=1)
+        what = f"{kind} {node.label}" if isinstance(node.op, Leaf) else expression(node, limit=4)
         name = f"{printable(node.name, _NAME)} is " if node.name is not None and not isinstance(node.op, Leaf) else ""
         parts = [f"Node {self.number[node]}: {name}{what}, {node.spec}"]
         if node.origin is not None:
@@ -215,14 +220,11 @@ class _Drawing:
             out.append(f'  {start} -> n{self.number[node]} [label=" {_quote(_shape(operand.spec))}"{look}]')
         return out
 
-    def _update(self, variable: Node, value: Node) -> list[str]:
-        colour = mix(PURPLE, INK, 0.35)
-        look = f'label=" new value", style=bold, color="{colour}"'
-        start, target = f"n{self.number[value]}", f"n{self.number[variable]}"
-        if len(self.drawn) <= _SMALL:
-            return [f"  {start} -> {target} [{look}, constraint=false]"]
-        stub = f"u{self.number[variable]}"
-        return [f'  {stub} [label="{_quote(self._call(variable))}", {_STUB}]', f"  {start} -> {stub} [{look}]"]
+    def _update(self, variable: Node, value: Node) -> str:
+        small = len(self.drawn) <= _SMALL
+        target = f"n{self.number[variable]}" if small else f"u{self.number[variable]}"
+        look = f'label=" new value", style=bold, color="{mix(PURPLE, INK, 0.35)}"'
+        return f"  n{self.number[value]} -> {target} [{look}{', constraint=false' if small else ''}]"
 
     def _order(self) -> list[str]:
         """Invisible edges that put the reverse pass under the outputs: it begins where the forward pass ends."""

@@ -39,15 +39,21 @@ def lay_out(text: str, kind: str, timeout: float) -> bytes:
             "A .dot file needs neither: gn.render(node, 'graph.dot').",
         )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "SOURCE_DATE_EPOCH": "0"}
-    child = subprocess.Popen(
-        # -P: this script's folder holds files such as text.py, which must not hide modules of those names
-        [sys.executable, "-P", str(_SCRIPT), engine, kind],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment,
-        start_new_session=os.name == "posix",
-    )
+    try:
+        child = subprocess.Popen(
+            # -P: this script's folder holds files such as text.py, which must not hide modules of those names
+            [sys.executable, "-P", str(_SCRIPT), engine, kind],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            start_new_session=os.name == "posix",
+        )
+    except OSError as error:  # a Python that is embedded in another program cannot start itself
+        raise RenderError(
+            f"the layout needs a Python process of its own, and {sys.executable!r} cannot be started: {error.strerror}",
+            "A .dot file needs none: gn.render(node, 'graph.dot').",
+        ) from None
     try:
         out, err = child.communicate(text.encode("utf-8"), timeout=timeout)
     except subprocess.TimeoutExpired:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from graphnn.view.subject import Subject, as_graph
 from graphnn.view.svg import svg
 
 _FORMATS = ("svg", "png", "pdf", "dot")
+_TIME = re.compile(rb"(/(?:CreationDate|ModDate) \(D:)\d{14}")
 
 
 def render(
@@ -29,8 +31,7 @@ def render(
     Modules and scopes are boxes, shapes stand on the edges. Inputs, parameters, states, constants, operations, outputs and the
     reverse pass differ in shape and in colour. The layout is Graphviz's, in a process of its own: by the program
     ``dot`` if it is on the PATH, else by the Graphviz inside pygraphviz. On one machine the same graph gives the same
-    SVG, PNG and DOT on every run. A PDF may hold the time at which it was made: Graphviz is asked to leave that
-    out (``SOURCE_DATE_EPOCH=0``), and does where its PDF library knows how.
+    bytes on every run: versions and times are taken out. Another Graphviz or other fonts may give another layout.
 
     Parameters
     ----------
@@ -69,6 +70,8 @@ def render(
         data = dot(graph, expand=expand).encode("utf-8")
     else:
         data = lay_out(dot(graph, expand=expand), kind, timeout)
+        if kind == "pdf":  # a time of the same length, as a PDF counts its bytes
+            data = _TIME.sub(rb"\g<1>19700101000000", data)
     write(target, data)
     return target
 

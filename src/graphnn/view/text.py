@@ -24,12 +24,12 @@ def text(what: Subject) -> str:
     what : a node, a list or dict of nodes, a `Graph`, or a module
 
     >>> x = gn.placeholder("x", ("batch", 3))
-    >>> print(gn.text(gn.sum(x * 2.0, axis=1)))  # doctest: +SKIP
+    >>> print(gn.text(gn.sum(x * 2.0, axis=1)))
     #  name  op           inputs  spec               line
-    0  x     placeholder          float32[batch, 3]  model.py:1
-    1        2.0                  float32[]          model.py:2
-    2        multiply     x, #1   float32[batch, 3]  model.py:2
-    3        sum(axis=1)  #2      float32[batch]     model.py:2
+    0  x     placeholder          float32[batch, 3]  ...
+    1        2.0                  float32[]          ...
+    2        multiply     x, #1   float32[batch, 3]  ...
+    3        sum(axis=1)  #2      float32[batch]     ...
     <BLANKLINE>
     output: #3
     """

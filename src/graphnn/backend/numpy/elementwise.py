@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from graphnn.backend.numpy.lower import Kernel, in_float32, lower
+from graphnn.errors import LoweringError
 from graphnn.ir.node import Node
 from graphnn.ir.op import Elementwise
 from graphnn.ops import arithmetic, bitwise, comparison, exponential, random, trigonometric
@@ -84,7 +85,11 @@ _ROUNDING: dict[type[Any], Any] = {
 
 
 def _ufunc(op: Elementwise, node: Node) -> Kernel:
-    return in_float32(UFUNCS[type(op)], node)
+    ufunc = UFUNCS[type(op)]
+    count = getattr(ufunc, "nin", 3)  # np.clip is no ufunc
+    if len(node.inputs) != count:  # NumPy would take one more for the array to write to
+        raise LoweringError(f"{op.name} takes {count} operands, not {len(node.inputs)}", at=str(node.source or ""))
+    return in_float32(ufunc, node)
 
 
 def _rounding(op: Elementwise, node: Node) -> Kernel:

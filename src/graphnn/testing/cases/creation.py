@@ -36,7 +36,8 @@ CASES = (
     _made(lambda: ops.arange(3, 3), np.arange(3, 3), "arange[empty]"),
     _made(lambda: ops.linspace(0.0, 1.0, 5, dtype="float64"), np.linspace(0.0, 1.0, 5), "linspace"),
     _made(
-        lambda: ops.linspace(1.0, -1.0, 4, endpoint=False), np.linspace(1.0, -1.0, 4, False, dtype=np.float32),
+        lambda: ops.linspace(1.0, -1.0, 4, endpoint=False),
+        np.linspace(1.0, -1.0, 4, False, dtype=np.float32),
         "linspace[open]",
     ),
     _made(lambda: ops.eye(3), _eye(3), "eye"),
@@ -44,13 +45,21 @@ CASES = (
     _made(lambda: ops.eye(3, 2, k=-1), _eye(3, 2, -1), "eye[below]"),
     OpCase(ops.zeros_like, np.zeros_like, UNARY),
     OpCase(ops.ones_like, np.ones_like, UNARY, dtypes=("float32", "int8", "bool")),
-    OpCase(lambda x: ops.full_like(x, 2), lambda x: np.full_like(x, 2), UNARY, dtypes=("float32", "int8"), name="full_like"),
     OpCase(
-        lambda x: ops.arange(x.shape[0]), lambda x: np.arange(x.shape[0]), ((3,), (0,), (1, 2)), name="arange[size]",
+        lambda x: ops.full_like(x, 2), lambda x: np.full_like(x, 2), UNARY, dtypes=("float32", "int8"), name="full_like"
+    ),
+    OpCase(
+        lambda x: ops.arange(x.shape[0]),
+        lambda x: np.arange(x.shape[0]),
+        ((3,), (0,), (1, 2)),
+        name="arange[size]",
         no_scalar="it asks for the size of an axis",
     ),
     OpCase(
-        lambda x: ops.dim_size(x, 0), lambda x: np.int64(x.shape[0]), ((3,), (0, 2), (1,)), name="dim_size",
+        lambda x: ops.dim_size(x, 0),
+        lambda x: np.int64(x.shape[0]),
+        ((3,), (0, 2), (1,)),
+        name="dim_size",
         no_scalar="it asks for the size of an axis",
     ),
     OpCase(

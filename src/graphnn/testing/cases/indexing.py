@@ -59,8 +59,12 @@ CASES = (
     ),
     _case(ops.take, np.take, (((3,), (4,)), ((3,), ())), "take[vector]", (REAL, _SMALL_INDEX), no_empty="see take"),
     _case(
-        lambda x, i: ops.take(x, i, axis=0), lambda x, i: np.take(x, i, axis=0), (((3,), (4,)), ((3, 2), ())),
-        "take[unsigned]", (REAL, _UNSIGNED), no_empty="see take",
+        lambda x, i: ops.take(x, i, axis=0),
+        lambda x, i: np.take(x, i, axis=0),
+        (((3,), (4,)), ((3, 2), ())),
+        "take[unsigned]",
+        (REAL, _UNSIGNED),
+        no_empty="see take",
     ),
     _case(
         ops.take_along_axis,
