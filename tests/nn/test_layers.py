@@ -210,7 +210,6 @@ class TestSequential:
         (nn.Flatten(), lambda x: x.reshape(4, 6)),
         (nn.Identity(), lambda x: x),
     ],
-    ids=repr,
 )
 def test_modules_are_their_functions(layer, function):
     x = gn.placeholder("x", (4, 2, 3))
@@ -235,8 +234,7 @@ class TestInitializers:
             (nn.init.normal(std=0.3), lambda i, o: 0.09),
             (nn.init.uniform(low=-1.0, high=1.0), lambda i, o: 1 / 3),
         ],
-        ids=repr,
-    )
+        )
     def test_mean_and_variance(self, shape, init, variance):
         field = int(np.prod(shape[:-2]))
         expected = variance(field * shape[-2], field * shape[-1])

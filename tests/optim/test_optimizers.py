@@ -90,7 +90,6 @@ def decay_of(lr, rate):
         (optim.Adam(0.05, weight_decay=0.2), adam(lambda i: 0.05, decay=0.2)),
         (optim.Adam(optim.exponential_decay(0.1, 0.02)), adam(decay_of(0.1, 0.02))),
     ],
-    ids=lambda value: repr(value) if isinstance(value, optim.Optimizer) else "",
 )
 def test_fifty_steps_as_by_hand(optimizer, reference):
     for got, expected in zip(trained(optimizer), reference, strict=True):

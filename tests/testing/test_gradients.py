@@ -10,8 +10,8 @@ import graphnn as gn
 from graphnn.errors import DifferentiationError, GraphError
 from graphnn.ir.op import Elementwise, General
 from graphnn.testing import (
-    GradientCheckError,
     GradientChecker,
+    GradientCheckError,
     GradientReport,
     InconclusiveCheckError,
     check_gradients,

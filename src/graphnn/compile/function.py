@@ -206,7 +206,9 @@ def evaluate(outputs: Any, feeds: Mapping[Any, Any] | None = None) -> Any:
             f"Give it: gn.evaluate(node, {{{missing[0]}: array}}).",
             at=str(user_source() or ""),
         )
-    pairs = [(stand_in[node], value) for node, value in given.items() if stand_in[node] in needed]
+    names = {name for node in graph.nodes for name in (node.spec.names | node.op.size_names())}
+    # A value may be there for its size only.
+    pairs = [(new, given[old]) for old, new in stand_in.items() if new in needed or new.spec.names & names]
     arguments = [Argument(node, repr(node.name)) for node, _ in pairs]
     arrays = [argument.check(value) for argument, (_, value) in zip(arguments, pairs, strict=True)]
     sizes = bind_sizes(arguments, arrays)

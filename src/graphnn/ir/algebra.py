@@ -210,6 +210,8 @@ def _template(node: Node, operands: list[Fragment], style: Style) -> tuple[str, 
     if latex:
         if op.name == "where":
             return op.latex, 0  # a brace has no end of its own
+        if op.name == "floor_divide":
+            return op.latex, _ATOM  # its brackets are its parentheses
         if op.name == "slice":
             return "{{{0:100}}}_{{{cuts}}}", _ATOM  # in braces: what is sliced may have a subscript already
         if op.latex:

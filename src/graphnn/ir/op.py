@@ -68,7 +68,8 @@ def _annotations(namespace: dict[str, Any]) -> dict[str, str]:
 
 
 def _hash(op: Any) -> int:
-    return hash((type(op), *[getattr(op, name) for name in op.__dataclass_fields__]))
+    names = op.__dataclass_fields__
+    return hash((type(op), *[getattr(op, name) for name in names])) if names else hash(type(op))
 
 
 class Op(metaclass=_Frozen):

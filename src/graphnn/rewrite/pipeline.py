@@ -31,12 +31,12 @@ def expand_composites(outputs: Sequence[Node], keep: Keep, stop: tuple[Node, ...
 
 def intern(outputs: Sequence[Node], keep: Keep) -> list[Node]:
     """Equal ops on equal inputs -> one node (common subexpressions). The first one built keeps its name and line."""
-    seen: dict[tuple[Op, tuple[int, ...]], Node] = {}
+    seen: dict[tuple[Op | int, ...], Node] = {}
 
     def visit(node: Node, inputs: tuple[Node, ...]) -> Node | None:
         if isinstance(node.op, Leaf) and not isinstance(node.op, (Constant, DimSize, Iota)):
             return node
-        key = (node.op, tuple([operand.index for operand in inputs]))
+        key = (node.op, *[operand.index for operand in inputs])
         first = seen.get(key)
         if first is None:
             same = all(map(is_, inputs, node.inputs))

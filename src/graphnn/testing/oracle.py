@@ -7,6 +7,7 @@ Advances in Engineering Software 4, 1982.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeAlias
 
@@ -73,7 +74,7 @@ def _ladder(
     above: list[Array] = []  # the row of the tableau before: extrapolations that end at the last step
     largest: Array | float = 0.0
     for number, step in enumerate(steps):
-        step = 2.0 ** np.round(np.log2(step))
+        step = 2.0 ** round(math.log2(step))
         after, before = point + step * direction, point - step * direction
         width = _width(after, before, direction)
         with np.errstate(all="ignore"):

@@ -15,16 +15,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from graphnn.functions.activations import sigmoid, softmax, softplus
+from graphnn.functions.manipulation import flip
 from graphnn.functions.statistics import logsumexp, mean, var
 from graphnn.ir.arrays import Array
 from graphnn.ir.dtype import as_dtype
 from graphnn.ir.leaves import placeholder
 from graphnn.ir.node import Node
 from graphnn.ir.spec import Spec
-from graphnn.ops.arithmetic import add, divide, multiply, square, subtract
+from graphnn.ops.arithmetic import add, divide, multiply, negative, reciprocal, square, subtract
 from graphnn.ops.contraction import matmul
 from graphnn.ops.exponential import exp, logaddexp
-from graphnn.ops.movement import broadcast_to, concat, reshape
+from graphnn.ops.movement import broadcast_to, concat, matrix_transpose, reshape
 from graphnn.ops.reduction import sum
 from graphnn.ops.trigonometric import atan, cos, sin, tanh
 from graphnn.testing.case import OpCase, Sample
@@ -97,10 +98,11 @@ class RandomGraph(NamedTuple):
 
 # Smooth functions that keep values of moderate size, so that a deep graph of them stays well conditioned.
 _UNARY: tuple[Callable[[Node], Node], ...] = (
-    sin, cos, tanh, atan, sigmoid, softplus, lambda x: exp(-square(x)), lambda x: 1 / (1 + square(x)), lambda x: -x,
+    sin, cos, tanh, atan, sigmoid, softplus, negative,
+    lambda x: exp(negative(square(x))), lambda x: reciprocal(add(1, square(x))),
 )  # fmt: skip
 _BINARY: tuple[Callable[[Node, Node], Node], ...] = (
-    add, subtract, multiply, logaddexp, lambda x, y: divide(x, 2 + square(y)),
+    add, subtract, multiply, logaddexp, lambda x, y: divide(x, add(2, square(y))),
 )  # fmt: skip
 _REDUCE: tuple[Callable[..., Node], ...] = (sum, mean, var, logsumexp)
 
@@ -125,7 +127,7 @@ def graphs(draw: st.DrawFn, max_nodes: int = 12, dtype: str = "float64") -> Rand
     # Every placeholder is used, whatever was drawn above.
     total = sum(nodes[-1])
     for x in feeds:
-        total = total + sum(tanh(x)) * 0.5
+        total = add(total, sum(tanh(x)))
     return RandomGraph(total, feeds)
 
 
@@ -134,26 +136,29 @@ def _grown(draw: st.DrawFn, nodes: list[Node]) -> Node:
     first = nodes[x]
     kind = draw(st.sampled_from(["unary", "binary", "matmul", "reduce", "shape", "softmax"]))
     if kind == "unary":
-        return draw(st.sampled_from(_UNARY))(first)
+        unary: Callable[[Node], Node] = draw(st.sampled_from(_UNARY))
+        return unary(first)
     if kind == "softmax":
         return softmax(first, axis=draw(st.integers(-2, -1)))
     if kind == "reduce":
-        return draw(st.sampled_from(_REDUCE))(first, axis=draw(st.integers(0, 1)), keepdims=True)
+        reduce: Callable[..., Node] = draw(st.sampled_from(_REDUCE))
+        return reduce(first, axis=draw(st.integers(0, 1)), keepdims=True)
     if kind == "shape":
-        how = draw(st.sampled_from(["transpose", "flat", "part", "concat"]))
+        how = draw(st.sampled_from(["transpose", "flat", "flip", "concat"]))
         if how == "transpose":
-            return first.T
+            return matrix_transpose(first)
         if how == "flat":
             return reshape(first, (-1, 1))
-        return first[::-1, -1:] if how == "part" else concat([first, -first], axis=0)[1:]
+        return flip(first, axis=0) if how == "flip" else concat([first, negative(first)], axis=0)
     fitting = _matching(nodes, first, kind)
     second = fitting[draw(st.sampled_from(range(len(fitting))))] if len(fitting) > 1 else fitting[0]
-    return matmul(first, second) * 0.5 if kind == "matmul" else draw(st.sampled_from(_BINARY))(first, second)
+    binary: Callable[[Node, Node], Node] = matmul if kind == "matmul" else draw(st.sampled_from(_BINARY))
+    return binary(first, second)
 
 
 def _matching(nodes: list[Node], first: Node, kind: str) -> list[Node]:
     if kind == "matmul":
-        return [node for node in nodes if node.shape[0] == first.shape[1]] or [first.T]
+        return [node for node in nodes if node.shape[0] == first.shape[1]] or [matrix_transpose(first)]
     fits = [node for node in nodes if all(a == b or 1 in (a, b) for a, b in zip(node.shape, first.shape, strict=True))]
     return fits or [broadcast_to(sum(first, keepdims=True), first.shape)]
 

@@ -12,7 +12,7 @@ from graphnn.ir.node import Node, operand_rows
 from graphnn.ir.source import user_source
 from graphnn.ops.movement import Reshape, stack
 from graphnn.transform.forward import jvp
-from graphnn.transform.reverse import checked_targets, grad, vjp
+from graphnn.transform.reverse import check_floating, checked_targets, gradient, vjp
 
 
 def jacobian(y: Node, x: Node, *, allow_unused: bool = False) -> Node:
@@ -26,14 +26,15 @@ def jacobian(y: Node, x: Node, *, allow_unused: bool = False) -> Node:
     array([[6., 0.],
            [0., 8.]], dtype=float32)
     """
+    check_floating("jacobian", [y], "the output")
+    checked_targets("jacobian", [y], [x], allow_unused)
     rows, columns = (_count(node, (y, x)) for node in (y, x))
     if 0 in (rows, columns):
         return Reshape((*y.shape, *x.shape))(constant(np.zeros(0, x.dtype.numpy)))
     if rows < columns:
-        checked_targets("jacobian", [y], [x], allow_unused)
         lines = [vjp([y], x, [constant(unit, y.dtype)], allow_unused=True) for unit in _units(rows, y)]
         return Reshape((*y.shape, *x.shape))(stack(lines))
-    lines = [jvp(y, [x], [constant(unit, x.dtype)], allow_unused=allow_unused) for unit in _units(columns, x)]
+    lines = [jvp(y, [x], [constant(unit, x.dtype)], allow_unused=True) for unit in _units(columns, x)]
     return Reshape((*y.shape, *x.shape))(stack(lines, axis=-1))
 
 
@@ -61,7 +62,7 @@ def hessian(loss: Node, x: Node) -> Node:
     array([[0., 8.],
            [8., 6.]], dtype=float32)
     """
-    return jacobian(grad(loss, x), x, allow_unused=True)  # the gradient may be a constant
+    return jacobian(gradient("hessian", loss, x), x, allow_unused=True)  # the gradient may be a constant
 
 
 def hvp(loss: Node, x: Node, v: Any) -> Node:
@@ -73,5 +74,5 @@ def hvp(loss: Node, x: Node, v: Any) -> Node:
     >>> gn.evaluate(gn.hvp(x[0] * x[1] * x[1], x, [1.0, 0.0]), {x: [3.0, 4.0]})
     array([0., 8.], dtype=float32)
     """
-    out: Node = jvp(grad(loss, x), [x], [v], allow_unused=True)
+    out: Node = jvp(gradient("hvp", loss, x), [x], [v], allow_unused=True)
     return out

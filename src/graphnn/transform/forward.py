@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from graphnn.errors import DifferentiationError
 from graphnn.ir import tree
 from graphnn.ir.leaves import Placeholder, constant
 from graphnn.ir.node import Node, build
@@ -19,6 +18,7 @@ from graphnn.ops.reduction import sum
 from graphnn.transform.reverse import (
     Pull,
     active_between,
+    check_floating,
     checked_targets,
     directions,
     pulls_of,
@@ -133,11 +133,7 @@ def jvp(outputs: Any, wrt: Any, tangents: Any, *, allow_unused: bool = False) ->
     """
     ends = [leaf for _, leaf in tree.leaves(outputs)]
     nodes = [wrt] if isinstance(wrt, Node) else list(wrt)
-    for node in ends:
-        if not node.dtype.is_floating:
-            raise DifferentiationError(
-                f"jvp: {node.label} is {node.dtype}: only floating-point numbers have derivatives"
-            )
+    check_floating("jvp", ends, "an output")
     checked_targets("jvp", ends, nodes, allow_unused)
     start: dict[Node, Node] = {}
     for node, tangent in zip(nodes, directions("jvp", "tangents", nodes, tangents), strict=True):

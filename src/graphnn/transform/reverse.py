@@ -239,19 +239,24 @@ def grad(loss: Node, wrt: Any, *, allow_unused: bool = False) -> Any:
     >>> gn.evaluate(gn.grad(gn.sum(x * x), x), {x: [1.0, 2.0, 3.0]})
     array([2., 4., 6.], dtype=float32)
     """
+    return gradient("grad", loss, wrt, allow_unused)
+
+
+def gradient(name: str, loss: Node, wrt: Any, allow_unused: bool = False) -> Any:
+    """What `grad` does, for messages that begin with another name."""
     if not isinstance(loss, Node):
-        raise GraphError(f"grad: the loss is a node, not {loss!r}")
+        raise GraphError(f"{name}: the loss is a node, not {loss!r}")
     if loss.ndim != 0:
         raise DifferentiationError(
-            f"grad: the loss is not a scalar: {loss.label} is {loss.spec}",
+            f"{name}: the loss is not a scalar: {loss.label} is {loss.spec}",
             "Reduce it first: gn.grad(gn.mean(loss), w). For all derivatives of an array use gn.jacobian.",
             operands=operand_rows((loss,), ("loss",)),
             at=str(user_source() or ""),
         )
-    _check_floating("grad", [loss], "the loss")
+    check_floating(name, [loss], "the loss")
     with serving(loss, "reverse"):
         one = constant(1.0, loss.dtype)
-    return _pull_back("grad", [loss], [one], wrt, allow_unused)
+    return _pull_back(name, [loss], [one], wrt, allow_unused)
 
 
 def vjp(outputs: Any, wrt: Any, cotangents: Any, *, allow_unused: bool = False) -> Any:
@@ -269,7 +274,7 @@ def vjp(outputs: Any, wrt: Any, cotangents: Any, *, allow_unused: bool = False) 
     array([ 6., 80.], dtype=float32)
     """
     ends = [outputs] if isinstance(outputs, Node) else list(outputs)
-    _check_floating("vjp", ends, "an output")
+    check_floating("vjp", ends, "an output")
     return _pull_back("vjp", ends, directions("vjp", "cotangents", ends, cotangents), wrt, allow_unused)
 
 
@@ -310,7 +315,8 @@ def zeros_of(node: Node) -> Node:
     return broadcast_to(constant(0.0, node.dtype), node.shape)
 
 
-def _check_floating(name: str, nodes: Sequence[Node], what: str) -> None:
+def check_floating(name: str, nodes: Sequence[Node], what: str) -> None:
+    """Check that nodes have derivatives at all; `what` tells what they are."""
     for node in nodes:
         if not node.dtype.is_floating:
             raise DifferentiationError(
@@ -327,7 +333,7 @@ def checked_targets(name: str, outputs: Sequence[Node], wrt: Any, allow_unused: 
     for node in targets:
         if not isinstance(node, Node):
             raise GraphError(f"{name}: derivatives are with respect to nodes, not {node!r}")
-    _check_floating(name, targets, "the variable")
+    check_floating(name, targets, "the variable")
     if allow_unused:
         return targets
     everything = topological(outputs)

@@ -53,7 +53,14 @@ class _Plan:
             # NaN and infinity are values here, not warnings; debug="nan" is there to find them.
             with np.errstate(all="ignore"):
                 for step, (kernel, operands, slot, free) in enumerate(self.steps):  # noqa: B007
-                    values[slot] = kernel(*[values[i] for i in operands])
+                    count = len(operands)  # one and two, nearly all there are, go without a list of their own
+                    if count == 2:
+                        left, right = operands
+                        values[slot] = kernel(values[left], values[right])
+                    elif count == 1:
+                        values[slot] = kernel(values[operands[0]])
+                    else:
+                        values[slot] = kernel(*[values[i] for i in operands])
                     for i in free:
                         values[i] = None
         except Exception as error:
