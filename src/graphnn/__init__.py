@@ -46,6 +46,14 @@ from graphnn.functions.activations import (
     softmax,
     softplus,
 )
+from graphnn.functions.convolution import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+)
 from graphnn.functions.creation import (
     arange,
     dim_size,
@@ -59,9 +67,55 @@ from graphnn.functions.creation import (
     zeros,
     zeros_like,
 )
+from graphnn.functions.cumulative import cumulative_logsumexp, diff
 from graphnn.functions.einsum import einsum
-from graphnn.functions.manipulation import flatten, flip, moveaxis, pad, repeat, tile
+from graphnn.functions.indexing import count_nonzero, diagonal, gather_nd, nonzero, scatter_nd, tril, triu
+from graphnn.functions.linear_algebra import (
+    cross,
+    inv,
+    kron,
+    lstsq,
+    matrix_norm,
+    matrix_power,
+    matrix_trace,
+    outer,
+)
+from graphnn.functions.manipulation import (
+    broadcast_arrays,
+    flatten,
+    flip,
+    meshgrid,
+    moveaxis,
+    pad,
+    repeat,
+    roll,
+    split,
+    tile,
+    unstack,
+)
+from graphnn.functions.ordering import (
+    isin,
+    median,
+    quantile,
+    top_k,
+    unique_all,
+    unique_counts,
+    unique_inverse,
+    unique_values,
+)
+from graphnn.functions.patches import fold, unfold
+from graphnn.functions.pooling import (
+    adaptive_avg_pool,
+    adaptive_max_pool,
+    avg_pool,
+    global_avg_pool,
+    global_max_pool,
+    lp_pool,
+    max_pool,
+)
+from graphnn.functions.resize import pixel_shuffle, pixel_unshuffle, resize
 from graphnn.functions.sampling import bernoulli, dropout, stream, uniform
+from graphnn.functions.special import log1mexp, log_sigmoid, logit, xlog1py, xlogy
 from graphnn.functions.statistics import logsumexp, mean, std, var, vector_norm
 from graphnn.ir.dims import Dim
 from graphnn.ir.dtype import (
@@ -140,8 +194,10 @@ from graphnn.ops.comparison import (
 )
 from graphnn.ops.composite import composite
 from graphnn.ops.contraction import matmul, tensordot, vecdot
+from graphnn.ops.cumulative import cumulative_max, cumulative_min, cumulative_prod, cumulative_sum
 from graphnn.ops.exponential import erf, exp, exp2, expm1, log, log1p, log2, log10, logaddexp, pow, sqrt
 from graphnn.ops.indexing import take, take_along_axis
+from graphnn.ops.linalg import cholesky, det, pinv, slogdet, solve, triangular_solve
 from graphnn.ops.movement import (
     broadcast_to,
     concat,
@@ -154,7 +210,10 @@ from graphnn.ops.movement import (
 )
 from graphnn.ops.random import advance, random_bits
 from graphnn.ops.reduction import all, any, argmax, argmin, max, min, prod, sum
+from graphnn.ops.sorting import argsort, searchsorted, sort
+from graphnn.ops.special import betainc, betaln, digamma, erfc, erfinv, i0, i1, lgamma, polygamma, sinc
 from graphnn.ops.trigonometric import acos, acosh, asin, asinh, atan, atan2, atanh, cos, cosh, sin, sinh, tan, tanh
+from graphnn.ops.windows import fold_windows, windows
 from graphnn.transform.derived import hessian, hvp, jacobian
 from graphnn.transform.forward import jvp
 from graphnn.transform.reverse import grad, vjp
@@ -176,6 +235,7 @@ transpose = permute_dims
 concatenate = concat
 absolute = abs
 power = pow
+cumsum, cumprod = cumulative_sum, cumulative_prod
 arcsin, arccos, arctan, arctan2 = asin, acos, atan, atan2
 arcsinh, arccosh, arctanh = asinh, acosh, atanh
 
@@ -218,11 +278,22 @@ _ELSEWHERE = {
     "float": "gn.float32 or gn.float64",
     "int": "gn.int64",
     "double": "gn.float64",
-    "norm": "gn.vector_norm(x)",
+    "norm": "gn.vector_norm(x) or gn.matrix_norm(x)",
+    "linalg": "gn.solve, gn.inv, gn.det and so on, straight in gn",
     "size": "node.shape, or gn.dim_size(x, axis) inside the graph",
     "gather": "gn.take(x, indices, axis=...), gn.take_along_axis or x[indices]",
     "scatter": "x.at[indices].set(values) or .add(values)",
+    "unique": "gn.unique_values(x, size=n), or gn.unique_all for the indices and counts too",
+    "topk": "gn.top_k(x, k)",
+    "percentile": "gn.quantile(x, percent / 100)",
+    "cummax": "gn.cumulative_max(x, axis=axis)",
+    "cummin": "gn.cumulative_min(x, axis=axis)",
+    "flipud": "gn.flip(x, axis=0)",
+    "ravel": "gn.reshape(x, (-1,))",
     "unsqueeze": "gn.expand_dims(x, axis=...)",
+    "sliding_window_view": "gn.windows(x, size)",
+    "im2col": "gn.unfold(x, size)",
+    "interpolate": "gn.resize(x, size=...)",
     "eval": "gn.evaluate(node, {x: array})",
 }
 

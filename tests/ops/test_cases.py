@@ -154,7 +154,20 @@ def test_memory_layouts_give_the_same_bits(case):
         for layout in LAYOUTS:
             turned = [in_layout(array, layout) for array in arrays]
             copies = [np.array(array, dtype=array.dtype.newbyteorder("="), order="C") for array in turned]
-            assert_same_bits(f(*turned), f(*copies), f"{sample} {dtype} {layout}")
+            of_turned, of_copies = outcome(f, turned), outcome(f, copies)
+            if isinstance(of_copies, str):
+                assert layout == "stride 0"
+                assert of_turned == of_copies
+            else:
+                assert_same_bits(of_turned, of_copies, f"{sample} {dtype} {layout}")
+
+
+def outcome(f, arrays):
+    """What a function gives, or how it fails: "stride 0" changes the values, it may make a matrix singular."""
+    try:
+        return f(*arrays)
+    except gn.ExecutionError as error:
+        return str(error).splitlines()[0]
 
 
 @selected(lambda case: case.broadcasts and "float32" in case.dtypes)

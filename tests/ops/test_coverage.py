@@ -21,7 +21,9 @@ RULES = {Elementwise: "partials", Linear: "transpose", General: "vjp"}
 # Operations without a function of their own: the public function or the notation behind which they stand.
 BEHIND = {
     "Slice": "Slice", "Unslice": "Unslice", "Part": "Part", "Gather": "Gather", "ScatterAdd": "ScatterAdd",
-    "ScatterSet": "ScatterSet", "Contract": "matmul", "Any_": "any",
+    "ScatterSet": "ScatterSet", "ScatterReduce": "ScatterReduce",
+    "Contract": "matmul", "Any_": "any",
+    "Cofactor": "cofactor", "DetSign": "slogdet", "Logabsdet": "slogdet",
 }  # fmt: skip
 
 

@@ -54,10 +54,23 @@ UNARY = [
     ("min", gn.min, [1.0, 0.0, 0.0], [0.0, 0.5, 0.5]),
     ("prod, one zero", gn.prod, [2.0, 0.0, 3.0], [0.0, 6.0, 0.0]),
     ("prod, two zeros", gn.prod, [0.0, 0.0, 3.0], [0.0, 0.0, 0.0]),
+    ("sort", lambda x: gn.sort(x) * gn.constant([1.0, 2.0, 3.0], "float64"), [1.0, 0.0, 1.0], [2.0, 1.0, 3.0]),
+    ("sort down", lambda x: gn.sort(x, descending=True)[:2], [1.0, 1.0, 1.0], [1.0, 1.0, 0.0]),
+    ("top_k", lambda x: gn.top_k(x, 2).values, [1.0, 1.0, 1.0, 0.0], [1.0, 1.0, 0.0, 0.0]),
+    ("median", gn.median, [2.0, 2.0, 2.0], [0.0, 1.0, 0.0]),
+    ("median of two", gn.median, [2.0, 2.0], [0.5, 0.5]),
+    ("unique_values", lambda x: gn.unique_values(x, size=2), [3.0, 1.0, 3.0], [1.0, 1.0, 0.0]),
+    ("cumulative_max", gn.cumulative_max, [1.0, 2.0, 2.0, 1.0], [1.0, 3.0, 0.0, 0.0]),
+    ("cumulative_min", gn.cumulative_min, [1.0, 1.0, 0.0, 0.0], [2.0, 0.0, 2.0, 0.0]),
+    ("cumulative_prod, one zero", gn.cumulative_prod, [2.0, 0.0, 3.0], [1.0, 8.0, 0.0]),
+    ("cumulative_prod, two zeros", gn.cumulative_prod, [2.0, 0.0, 0.0, 3.0], [1.0, 2.0, 0.0, 0.0]),
+    ("cumulative_logsumexp", gn.cumulative_logsumexp, [-INF, 0.0, 0.0], [0.0, 1.5, 0.5]),
+    ("cumulative_logsumexp of nothing", gn.cumulative_logsumexp, [-INF, -INF], [0.0, 0.0]),
     ("vector_norm", gn.vector_norm, [0.0, 0.0], [0.0, 0.0]),
     ("vector_norm 1", lambda x: gn.vector_norm(x, ord=1), [0.0, -2.0], [0.0, -1.0]),
     ("vector_norm 3", lambda x: gn.vector_norm(x, ord=3), [0.0, 0.0], [0.0, 0.0]),
     ("vector_norm inf", lambda x: gn.vector_norm(x, ord=INF), [1.0, -1.0], [0.5, -0.5]),
+    ("matrix_norm", gn.matrix_norm, [[0.0, 0.0]], [[0.0, 0.0]]),
     ("logsumexp", gn.logsumexp, [-INF, 0.0, 0.0], [0.0, 0.5, 0.5]),
     ("logsumexp of nothing but -inf", gn.logsumexp, [-INF, -INF], [0.0, 0.0]),
     ("where log", lambda x: gn.where(x > 0, gn.log(x), 0.0), [0.0, 2.0], [0.0, 0.5]),
@@ -79,6 +92,8 @@ BINARY = [
     ("x**y at 0**0", gn.pow, [0.0], 0.0, [0.0], 0.0),
     ("0**y", gn.pow, [0.0], 2.0, [0.0], 0.0),
     ("x**y at y = 1", gn.pow, [0.0], 1.0, [1.0], 0.0),
+    ("xlogy", gn.xlogy, [0.0], 0.0, [0.0], 0.0),
+    ("xlog1py", gn.xlog1py, [0.0], -1.0, [0.0], 0.0),
     ("floor_divide", gn.floor_divide, [4.0, 5.0], 2.0, [0.0, 0.0], 0.0),
     ("remainder", gn.remainder, [4.0, 5.0], 2.0, [1.0, 1.0], -4.0),
     ("copysign", gn.copysign, [0.0, 1.0, -1.0], -1.0, [0.0, -1.0, 1.0], 0.0),
@@ -110,6 +125,30 @@ def test_values_added_at_one_place_both_count():
     by_x, by_v = derivatives(lambda x, v: gn.square(x.at[[1, 1]].add(v)), [1.0, 2.0], [5.0, 6.0])
     assert by_x == [2.0, 26.0]
     assert by_v == [26.0, 26.0]
+
+
+def test_a_maximum_at_one_place_is_shared():
+    index = np.array([0, 0, 1])
+    by_x, by_v = derivatives(lambda x, v: x.at[index].max(v), [2.0, 1.0, 5.0], [2.0, 2.0, 0.0])
+    assert by_x == [1 / 3, 1.0, 1.0]
+    assert by_v == [1 / 3, 1 / 3, 0.0]
+    by_x, by_v = derivatives(lambda x, v: x.at[index].min(v), [2.0, 1.0, 5.0], [2.0, 1.0, 1.0])
+    assert by_x == [0.0, 0.5, 1.0]
+    assert by_v == [0.0, 1.0, 0.5]
+
+
+def test_a_maximum_under_a_mask_is_shared():
+    mask = np.array([True, False, True])
+    by_x, by_v = derivatives(lambda x, v: x.at[mask].max(v), [2.0, 2.0, 5.0], [2.0, 2.0, 6.0])
+    assert by_x == [0.5, 1.0, 0.0]
+    assert by_v == [0.5, 0.0, 1.0]
+
+
+def test_values_multiplied_at_one_place_may_be_zero():
+    index = np.array([0, 0, 0, 1])
+    by_x, by_v = derivatives(lambda x, v: x.at[index].multiply(v), [3.0, 0.0], [2.0, 0.0, 5.0, 7.0])
+    assert by_x == [0.0, 7.0]
+    assert by_v == [0.0, 30.0, 0.0, 0.0]
 
 
 def test_second_derivative_of_a_power_at_the_exponent_0():

@@ -1,4 +1,4 @@
-"""Shapes and orders built from the movement primitives: flip, tile, repeat, pad and others."""
+"""Shapes and orders built from the movement primitives: flip, tile, roll, pad, split and others."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphnn.errors import ShapeError
-from graphnn.ir.dims import Size, as_size
-from graphnn.ir.dtype import bool_
-from graphnn.ir.leaves import constant
+from graphnn.ir.dims import Size, as_size, exact_quotient
+from graphnn.ir.dtype import bool_, int64
+from graphnn.ir.leaves import DimSize, Iota, constant
 from graphnn.ir.node import Node
-from graphnn.ir.spec import normalize_axes, normalize_axis, shape_text
+from graphnn.ir.spec import broadcast, normalize_axes, normalize_axis, shape_text
 from graphnn.ops.comparison import where
-from graphnn.ops.movement import Pad, Reshape, Slice, broadcast_to, concat, expand_dims, permute_dims
+from graphnn.ops.indexing import take
+from graphnn.ops.movement import Pad, Part, Reshape, Slice, broadcast_to, concat, expand_dims, permute_dims
 from graphnn.ops.operands import Operand, as_node
 
 
@@ -161,3 +162,126 @@ def _pad_from_inside(x: Node, axis: int, before: int, after: int, mode: str) -> 
 
 def _stop(index: int) -> int | None:
     return index if index >= 0 else None
+
+
+def roll(x: Operand, /, shift: int | Sequence[int], *, axis: int | Sequence[int] | None = None) -> Node:
+    """The elements moved along axes; those that leave at the end come back at the beginning.
+
+    Parameters
+    ----------
+    shift : by how many places, for each axis where there are several
+    axis : the axes; None moves the flattened elements and gives them their shape back
+
+    >>> gn.evaluate(gn.roll([1, 2, 3, 4], 1))
+    array([4, 1, 2, 3])
+    """
+    node = as_node(x)
+    if axis is None:
+        if not isinstance(shift, int):
+            raise ShapeError("roll: several shifts need an axis each", "Write gn.roll(x, (1, 2), axis=(0, 1)).")
+        return Reshape(node.shape)(_rolled(Reshape((node.spec.size,))(node), shift, 0))
+    axes = [axis] if isinstance(axis, int) else list(axis)
+    shifts = [shift] * len(axes) if isinstance(shift, int) else list(shift)
+    if len(axes) != len(shifts):
+        raise ShapeError(f"roll: {len(shifts)} shifts for {len(axes)} axes")
+    for by, place in zip(shifts, axes, strict=True):
+        node = _rolled(node, by, normalize_axis("roll", place, node.ndim))
+    return node
+
+
+def _rolled(x: Node, shift: int, axis: int) -> Node:
+    n = x.shape[axis]
+    if isinstance(n, int):
+        start = -shift % n if n else 0
+        return concat([Part(axis, start, n - start)(x), Part(axis, 0, start)(x)], axis=axis) if start else x
+    places = (Iota(n, int64)() - shift) % DimSize(n, int64)()
+    return take(x, places, axis=axis)
+
+
+def split(x: Operand, sections: int | Sequence[int], /, *, axis: int = 0) -> tuple[Node, ...]:
+    """x cut along an axis, into so many equal parts, or before each of the given places.
+
+    >>> [gn.evaluate(part).tolist() for part in gn.split([1, 2, 3, 4], 2)]
+    [[1, 2], [3, 4]]
+    >>> [gn.evaluate(part).tolist() for part in gn.split([1, 2, 3, 4], [1, 3])]
+    [[1], [2, 3], [4]]
+    """
+    node = as_node(x)
+    place = normalize_axis("split", axis, node.ndim)
+    n = node.shape[place]
+    if isinstance(sections, int):
+        size = exact_quotient(n, sections) if sections > 0 else None
+        if size is None:
+            raise ShapeError(
+                f"split: axis {place} of {shape_text(node.shape)} is not divided by {sections}",
+                "Give the places to cut at as a list, such as gn.split(x, [10, 20]).",
+            )
+        return tuple(Part(place, i * size, size)(node) for i in range(sections))
+    ends = [*sections, None]
+    return tuple(
+        Slice(tuple((start, end, 1) if i == place else (None, None, 1) for i in range(node.ndim)))(node)
+        for start, end in zip([None, *sections], ends, strict=True)
+    )
+
+
+def unstack(x: Operand, /, *, axis: int = 0) -> tuple[Node, ...]:
+    """The slices of x along an axis, without it: what `stack` joins.
+
+    >>> [gn.evaluate(row).tolist() for row in gn.unstack([[1, 2], [3, 4]])]
+    [[1, 2], [3, 4]]
+    """
+    node = as_node(x)
+    place = normalize_axis("unstack", axis, node.ndim)
+    n = node.shape[place]
+    if not isinstance(n, int):
+        raise ShapeError(
+            f"unstack: how many slices there are along the named size {n} is known only at the call",
+            "Compute with the whole array, or give the axis a number.",
+        )
+    shape = (*node.shape[:place], *node.shape[place + 1 :])
+    return tuple(Reshape(shape)(Part(place, i, 1)(node)) for i in range(n))
+
+
+def broadcast_arrays(*arrays: Operand) -> tuple[Node, ...]:
+    """Each array repeated to the common shape of all.
+
+    >>> a, b = gn.broadcast_arrays([1, 2], [[3], [4]])
+    >>> gn.evaluate(a)
+    array([[1, 2],
+           [1, 2]])
+    """
+    nodes = [as_node(x) for x in arrays]
+    shape = broadcast("broadcast_arrays", *(node.shape for node in nodes)) if nodes else ()
+    return tuple(broadcast_to(node, shape) for node in nodes)
+
+
+def meshgrid(*arrays: Operand, indexing: str = "xy") -> tuple[Node, ...]:
+    """Coordinates of a grid from those along its axes: of n vectors, n arrays with n axes.
+
+    Parameters
+    ----------
+    indexing : ``"ij"``: the k-th vector runs along axis k. ``"xy"``: the first two axes are exchanged, so that the first
+        vector runs along the columns
+
+    >>> columns, rows = gn.meshgrid([1, 2], [3, 4, 5])
+    >>> gn.evaluate(rows)
+    array([[3, 3],
+           [4, 4],
+           [5, 5]])
+    """
+    if indexing not in ("xy", "ij"):
+        raise ShapeError(f"meshgrid: indexing is 'xy' or 'ij', not {indexing!r}")
+    nodes = [as_node(x) for x in arrays]
+    for node in nodes:
+        if node.ndim > 1:
+            raise ShapeError(f"meshgrid takes vectors, not {shape_text(node.shape)}")
+    order = list(range(len(nodes)))
+    if indexing == "xy" and len(nodes) > 1:
+        order[0], order[1] = 1, 0
+    flat = [Reshape((node.spec.size,))(node) for node in nodes]
+    return broadcast_arrays(
+        *(
+            Reshape(tuple(node.shape[0] if i == order[k] else 1 for i in range(len(nodes))))(node)
+            for k, node in enumerate(flat)
+        )
+    )

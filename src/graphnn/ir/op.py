@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias, dataclass_transform
 
+from graphnn.errors import DifferentiationError
 from graphnn.ir.dims import Dim, Size, substitute
 from graphnn.ir.dtype import DType, result_dtype
 from graphnn.ir.spec import Spec, broadcast
@@ -33,8 +34,11 @@ class Masked(NamedTuple):
 
 Cotangent: TypeAlias = "Node | Masked | None"
 """What a rule gives for one operand; None means zero."""
-Partial: TypeAlias = "Node | int | None"
-"""One entry of the diagonal Jacobian: a node, the number 1 or -1, or None for zero."""
+Partial: TypeAlias = "Node | int | DifferentiationError | None"
+"""One entry of the diagonal Jacobian: a node, the number 1 or -1, or None for zero.
+
+An error stands for a derivative that exists but is not known here; it is raised when that derivative is asked for.
+"""
 
 
 @dataclass_transform(frozen_default=True)

@@ -21,15 +21,19 @@ from graphnn.nn.activations import (
     Tanh,
 )
 from graphnn.nn.calls import is_training
+from graphnn.nn.convolution import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from graphnn.nn.declared import Parameter
 from graphnn.nn.elsewhere import LAYERS, unknown
 from graphnn.nn.layers import Dropout, Flatten, Identity, Linear
 from graphnn.nn.module import Module
+from graphnn.nn.pooling import AvgPool1d, AvgPool2d, AvgPool3d, GlobalAvgPool, MaxPool1d, MaxPool2d, MaxPool3d
 from graphnn.nn.sequential import Sequential
 
 __all__ = [
     "Module", "Parameter", "Sequential", "is_training", "init",
     "Linear", "Dropout", "Flatten", "Identity",
+    "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d",
+    "MaxPool1d", "MaxPool2d", "MaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "GlobalAvgPool",
     "ReLU", "LeakyReLU", "ELU", "SELU", "GELU", "SiLU", "Softplus", "Sigmoid", "Tanh", "Softmax", "LogSoftmax",
 ]  # fmt: skip
 

@@ -9,12 +9,18 @@ from graphnn.ops import (
     bitwise,
     comparison,
     contraction,
+    cumulative,
     exponential,
     indexing,
+    linalg,
     movement,
     random,
     reduction,
+    sorting,
+    special,
     trigonometric,
+    updates,
+    windows,
 )
 
 _FILES = (
@@ -22,12 +28,18 @@ _FILES = (
     arithmetic,
     exponential,
     trigonometric,
+    special,
     bitwise,
     movement,
     reduction,
     contraction,
+    linalg,
     indexing,
+    sorting,
+    cumulative,
+    updates,
     random,
+    windows,
 )
 
 
@@ -57,7 +69,7 @@ def _fill_operators() -> None:
         for name in listed.split():
             OPERATORS[name] = getattr(module, name)
     OPERATORS["T"] = movement.transpose_matrix
-    OPERATORS["at"] = indexing.At
+    OPERATORS["at"] = updates.At
 
 
 _fill_operators()

@@ -1,30 +1,41 @@
-"""Elements picked and placed by integer arrays: `Gather` and `Scatter`, and x[...] on top of them."""
+"""Elements picked and placed by integer arrays: `Gather` and its transpose, and x[...] on top of them."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from graphnn.errors import DTypeError, ShapeError
 from graphnn.ir.dims import Dim, Size
-from graphnn.ir.dtype import int64, result_dtype
-from graphnn.ir.leaves import Iota
+from graphnn.ir.dtype import bool_, check_scalar, int64, result_dtype, uint64
+from graphnn.ir.leaves import DimSize, Iota, constant
 from graphnn.ir.node import Node, explain
 from graphnn.ir.op import Cotangent, Linear, Masked
 from graphnn.ir.spec import Shape, Spec, broadcast, normalize_axis, shape_text
+from graphnn.ops.arithmetic import clip, minimum, remainder
+from graphnn.ops.bitwise import astype
+from graphnn.ops.comparison import logical_and, where
 from graphnn.ops.movement import Cut, Reshape, Slice, broadcast_to, permute_dims
-from graphnn.ops.operands import Operand, as_node, as_nodes
+from graphnn.ops.operands import Operand, as_node
 
 
 def _index_shape(name: str, indices: tuple[Spec, ...]) -> Shape:
     for spec in indices:
         if not spec.dtype.is_integer:
-            hint = (
-                "For a mask use gn.where(mask, x, y)." if spec.dtype.kind == "bool" else "Cast it: i.astype('int64')."
-            )
-            raise DTypeError(f"{name}: an index is {spec.dtype}, not an integer", hint)
+            raise DTypeError(f"{name}: an index is {spec.dtype}, not an integer", *_advice(spec))
     return broadcast(name, *(spec.shape for spec in indices))
+
+
+def _advice(index: Spec) -> tuple[str, ...]:
+    if index.dtype is not bool_:
+        return ("Cast it: i.astype('int64').",)
+    return (
+        "How many elements a mask picks is known only at the call, but shapes are static.",
+        "To keep the shape: gn.where(mask, x, y), or x.at[mask].set(value).",
+        "To pick at most n elements: x[gn.nonzero(mask, size=n)].",
+    )
 
 
 class Gather(Linear):
@@ -89,26 +100,79 @@ class ScatterSet(Linear):
         return (ScatterSet(self.axes)(g, zeros, *indices), by_values, *(None for _ in indices))
 
 
-def take(x: Operand, indices: Operand, /, *, axis: int | None = None) -> Node:
+def take(
+    x: Operand,
+    indices: Operand,
+    /,
+    *,
+    axis: int | None = None,
+    mode: str = "raise",
+    fill_value: bool | int | float | None = None,
+) -> Node:
     """The elements, or slices along an axis, at integer indices; negative ones count from the end.
 
     ``[..., n, ...]`` and indices ``[i...]`` give ``[..., i..., ...]``. The axis may be left out for vectors only.
 
-    >>> gn.evaluate(gn.take([10, 20, 30], [2, 0]))
-    array([30, 10])
+    Parameters
+    ----------
+    mode : what an index out of range means. ``"raise"``: an error when it runs. ``"clip"``: the nearest element;
+        negative indices are clipped to 0. ``"wrap"``: counted on from the other end. ``"fill"``: `fill_value`
+    fill_value : NaN for floating-point arrays unless told
 
     Raises
     ------
     IndexRangeError
-        When it runs, if an index is out of range.
+        When it runs, if an index is out of range and the mode is ``"raise"``.
+
+    >>> gn.evaluate(gn.take([10, 20, 30], [2, 0]))
+    array([30, 10])
+    >>> gn.evaluate(gn.take([10, 20, 30], [5, -5], mode="clip"))
+    array([30, 10])
     """
     node, index = as_node(x), as_node(indices)
     if axis is None:
         if node.ndim != 1:
-            raise ShapeError(f"take: name the axis for {shape_text(node.shape)}, such as axis=0")
+            error = ShapeError(
+                f"take: an array with the axes {shape_text(node.shape)} needs to know which one is meant",
+                "Name it: gn.take(x, indices, axis=0).",
+            )
+            raise explain(error, (node,))
         axis = 0
     place = normalize_axis("take", axis, node.ndim)
-    return _index_axes_at(Gather((place,))(node, index), index.ndim, place)
+    index, inside = _in_range("take", index, node.shape[place], mode)
+    out = Gather((place,))(node, index)
+    if inside is not None:
+        inside = Reshape((*inside.shape, *(1,) * (node.ndim - 1)))(inside)
+        out = where(inside, out, _fill("take", node, fill_value))
+    return _index_axes_at(out, index.ndim, place)
+
+
+def _in_range(name: str, index: Node, size: Size, mode: str) -> tuple[Node, Node | None]:
+    """The indices brought into range as the mode says; for ``"fill"`` also which of them were inside."""
+    if mode == "raise":
+        return index, None
+    if mode not in ("clip", "wrap", "fill"):
+        raise ShapeError(f"{name}: mode is 'raise', 'clip', 'wrap' or 'fill', not {mode!r}")
+    _index_shape(name, (index.spec,))
+    if index.dtype is uint64:
+        index = minimum(index, 2**63 - 1)  # what int64 cannot hold lies beyond every end
+    index = astype(index, int64)
+    count = constant(size, int64) if isinstance(size, int) else DimSize(size, int64)()
+    if mode == "clip":
+        return clip(index, 0, count - 1), None
+    if mode == "wrap":
+        return remainder(index, count), None
+    inside = logical_and(index >= -count, index < count)
+    return where(inside, index, as_node(0, int64)), inside
+
+
+def _fill(name: str, x: Node, fill_value: bool | int | float | None) -> Node:
+    if fill_value is None:
+        if not x.dtype.is_floating:
+            raise DTypeError(f"{name}: mode 'fill' needs a fill_value for {x.dtype}", "Give one: fill_value=0.")
+        fill_value = math.nan
+    check_scalar(name, fill_value, x.dtype)
+    return as_node(fill_value, x.dtype)
 
 
 def _index_axes_at(x: Node, count: int, place: int) -> Node:
@@ -119,10 +183,19 @@ def _index_axes_at(x: Node, count: int, place: int) -> Node:
     return permute_dims(x, (*rest[:place], *range(count), *rest[place:]))
 
 
-def take_along_axis(x: Operand, indices: Operand, /, *, axis: int = -1) -> Node:
+def take_along_axis(
+    x: Operand,
+    indices: Operand,
+    /,
+    *,
+    axis: int = -1,
+    mode: str = "raise",
+    fill_value: bool | int | float | None = None,
+) -> Node:
     """For each line of x along an axis, the elements at the indices of the same line.
 
-    ``out[i, j] = x[i, indices[i, j]]`` for axis 1; the other sizes are equal, or 1 in the indices.
+    ``out[i, j] = x[i, indices[i, j]]`` for axis 1; the other sizes are equal, or 1 in the indices. The modes are those of
+    `take`.
 
     >>> gn.evaluate(gn.take_along_axis([[1, 2], [3, 4]], [[1], [0]], axis=1))
     array([[2],
@@ -132,18 +205,22 @@ def take_along_axis(x: Operand, indices: Operand, /, *, axis: int = -1) -> Node:
     place = normalize_axis("take_along_axis", axis, node.ndim)
     if index.ndim != node.ndim:
         raise explain(ShapeError("take_along_axis: x and the indices must have the same number of axes"), (node, index))
-    return Gather(tuple(range(node.ndim)))(node, *_line_indices(node, index, place))
+    index, inside = _in_range("take_along_axis", index, node.shape[place], mode)
+    out = Gather(tuple(range(node.ndim)))(node, *line_indices(node, index, place))
+    return out if inside is None else where(inside, out, _fill("take_along_axis", node, fill_value))
 
 
-def _line_indices(x: Node, index: Node, axis: int) -> list[Node]:
-    return [index if i == axis else _iota_along(size, i, x.ndim) for i, size in enumerate(x.shape)]
+def line_indices(x: Node, index: Node, axis: int) -> list[Node]:
+    """Indices of all axes: those given along one axis, and each element's own place along the others."""
+    return [index if i == axis else iota_along(size, i, x.ndim) for i, size in enumerate(x.shape)]
 
 
-def _iota_along(size: Size, axis: int, ndim: int) -> Node:
+def iota_along(size: Size, axis: int, ndim: int) -> Node:
+    """0, 1, 2 ... along one of several axes; the others have the size 1."""
     return Reshape(tuple(size if i == axis else 1 for i in range(ndim)))(Iota(size, int64)())
 
 
-# --- x[key] and x.at[key] ---
+# --- x[key] ---
 
 _FULL: Cut = (None, None, 1)
 
@@ -183,12 +260,10 @@ class _Plan:
         else:
             index = as_node(item)
             if not index.dtype.is_integer:
-                hint = (
-                    "For a mask use gn.where(mask, x, y)."
-                    if index.dtype.kind == "bool"
-                    else "Cast it: i.astype('int64')."
+                raise DTypeError(
+                    f"an index is an int, a slice, None, ... or an integer array, not {index.dtype}",
+                    *_advice(index.spec),
                 )
-                raise DTypeError(f"an index is an int, a slice, None, ... or an integer array, not {index.dtype}", hint)
             self.form.append("array")
             self.cuts.append(_FULL)
             self.arrays.append(index)
@@ -262,49 +337,3 @@ def _axes_of(form: list[str], shape: Shape, count: int) -> tuple[list[int], Shap
                 sizes.append(shape[axis])
             axis += 1
     return order, tuple(sizes)
-
-
-class At:
-    """``x.at[key]``: the place where ``set`` and ``add`` change a copy of x."""
-
-    def __init__(self, x: Node) -> None:
-        self._x = x
-
-    def __getitem__(self, key: Any) -> AtIndex:
-        return AtIndex(self._x, key)
-
-
-class AtIndex:
-    """``x.at[key]`` with its index."""
-
-    def __init__(self, x: Node, key: Any) -> None:
-        self._x = x
-        # Picking from a table of the numbers of all elements gives the numbers of those that the key means.
-        self._picked = getitem(Reshape(x.shape)(Iota(x.spec.size, int64)()), key)
-
-    def _flat(self, name: str, values: Operand) -> tuple[Node, Node]:
-        x, given = as_nodes(name, self._x, values)
-        wanted = self._picked.shape
-        try:
-            return Reshape((x.spec.size,))(x), broadcast_to(given, wanted)
-        except ShapeError:
-            error = ShapeError(f"{name}: values of shape {shape_text(given.shape)} do not fill {shape_text(wanted)}")
-            raise explain(error, (x, given)) from None
-
-    def add(self, values: Operand) -> Node:
-        """x with values added at the index; where an index comes twice, both are added.
-
-        >>> gn.evaluate(gn.constant([1, 2, 3]).at[[0, 0]].add(10))
-        array([21,  2,  3])
-        """
-        flat, given = self._flat("at.add", values)
-        return Reshape(self._x.shape)(flat + ScatterAdd((0,), flat.shape)(given, self._picked))
-
-    def set(self, values: Operand) -> Node:
-        """x with values in the place of its elements at the index; where an index comes twice, the last value stays.
-
-        >>> gn.evaluate(gn.constant([1, 2, 3]).at[1:].set(0))
-        array([1, 0, 0])
-        """
-        flat, given = self._flat("at.set", values)
-        return Reshape(self._x.shape)(ScatterSet((0,))(flat, given, self._picked))

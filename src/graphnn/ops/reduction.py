@@ -69,11 +69,12 @@ def sum(x: Operand, /, *, axis: int | Sequence[int] | None = None, dtype: Any = 
     >>> gn.evaluate(gn.sum([[1.0, 2.0], [3.0, 4.0]], axis=0))
     array([4., 6.], dtype=float32)
     """
-    node = _accumulator("sum", as_node(x), dtype)
+    node = accumulator("sum", as_node(x), dtype)
     return Sum(normalize_axes("sum", axis, node.ndim), keepdims)(node)
 
 
-def _accumulator(name: str, x: Node, dtype: Any) -> Node:
+def accumulator(name: str, x: Node, dtype: Any) -> Node:
+    """x in the data type in which it is summed: small integers in 64 bits."""
     if dtype is not None:
         return astype(x, as_dtype(dtype))
     if x.dtype is bool_:
@@ -100,7 +101,7 @@ def prod(x: Operand, /, *, axis: int | Sequence[int] | None = None, dtype: Any =
     >>> gn.evaluate(gn.prod([[1.0, 2.0], [3.0, 4.0]], axis=1))
     array([ 2., 12.], dtype=float32)
     """
-    node = _accumulator("prod", as_node(x), dtype)
+    node = accumulator("prod", as_node(x), dtype)
     return Prod(normalize_axes("prod", axis, node.ndim), keepdims)(node)
 
 

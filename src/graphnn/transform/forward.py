@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from graphnn.errors import DifferentiationError
 from graphnn.ir import tree
 from graphnn.ir.leaves import Placeholder, constant
-from graphnn.ir.node import Node, build
+from graphnn.ir.node import Node, build, explain
 from graphnn.ir.op import Elementwise, General, Linear
 from graphnn.ir.source import apart, serving
 from graphnn.ops.arithmetic import negative
@@ -55,6 +56,8 @@ def push(node: Node, tangents: tuple[Node | None, ...]) -> Node | None:
     if isinstance(op, Elementwise):
         terms = []
         for partial, tangent in zip(op.partials(*operands, out=node), tangents, strict=True):
+            if isinstance(partial, DifferentiationError) and tangent is not None:
+                raise explain(partial, operands, node)
             if partial is not None and tangent is not None:
                 scaled = tangent * partial if isinstance(partial, Node) else tangent
                 terms.append(negative(scaled) if isinstance(partial, int) and partial == -1 else scaled)

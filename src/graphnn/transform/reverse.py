@@ -13,11 +13,11 @@ from graphnn.errors import DifferentiationError, GraphError, ShapeError
 from graphnn.ir import tree
 from graphnn.ir.graph import topological
 from graphnn.ir.leaves import Parameter, Placeholder, constant
-from graphnn.ir.node import Node, operand_rows
+from graphnn.ir.node import Node, explain, operand_rows
 from graphnn.ir.op import Elementwise, General, Linear, Masked
 from graphnn.ir.source import serving, user_source
 from graphnn.ops.arithmetic import negative
-from graphnn.ops.bitwise import astype
+from graphnn.ops.bitwise import StopGradient, astype
 from graphnn.ops.comparison import logical_and, logical_or, where
 from graphnn.ops.composite import Composite
 from graphnn.ops.movement import Reshape, broadcast_to
@@ -112,7 +112,8 @@ def active_between(outputs: Sequence[Node], targets: frozenset[Node], stop: froz
     for node in topological(outputs, stop):
         if not node.dtype.is_floating:
             continue
-        if node in targets or (node not in stop and any(operand in active for operand in node.inputs)):
+        flows = node not in stop and not isinstance(node.op, StopGradient)
+        if node in targets or (flows and any(operand in active for operand in node.inputs)):
             active[node] = None
     return active
 
@@ -126,6 +127,8 @@ def pulls_of(node: Node, adjoint: Pull, wanted: list[bool]) -> list[Pull | None]
         for partial, want in zip(op.partials(*operands, out=node), wanted, strict=True):
             if partial is None or not want:
                 pulls.append(None)
+            elif isinstance(partial, DifferentiationError):
+                raise explain(partial, operands, node)
             elif isinstance(partial, int):
                 pulls.append(Pull(g if partial == 1 else negative(g), mask))
             else:
@@ -364,9 +367,7 @@ def _sources(nodes: Sequence[Node]) -> str:
     )
 
 
-def _cut_path(
-    name: str, outputs: Sequence[Node], target: Node, everything: Sequence[Node]
-) -> DifferentiationError:
+def _cut_path(name: str, outputs: Sequence[Node], target: Node, everything: Sequence[Node]) -> DifferentiationError:
     # No path of floating-point nodes leads from the target to an output: show one and where it is cut.
     came_from: dict[Node, Node | None] = {target: None}
     smooth = {target}

@@ -9,18 +9,28 @@ from graphnn.testing.cases import (
     bitwise,
     comparison,
     contraction,
+    convolution,
     creation,
+    cumulative,
     exponential,
     indexing,
+    linalg,
     movement,
+    pooling,
     random,
     reduction,
+    resize,
+    sorting,
+    special,
     trigonometric,
+    updates,
+    windows,
 )
 
 _FILES = (
-    arithmetic, comparison, exponential, trigonometric, bitwise, movement, reduction, contraction, indexing, random,
-    activations, creation,
+    arithmetic, comparison, exponential, trigonometric, bitwise, movement, reduction, contraction, indexing, sorting, cumulative, updates, random,
+    activations, creation, linalg, special,
+    windows, convolution, pooling, resize,
 )  # fmt: skip
 
 

@@ -238,4 +238,62 @@ CASES = (
         no_scalar=_NO_AXES,
         no_empty=_NO_PART,
     ),
+    *(
+        _case(
+            lambda x, shift=shift: more.roll(x, shift),
+            lambda x, shift=shift: np.roll(x, shift),
+            UNARY,
+            f"roll[{shift}]" if shift != 1 else "roll",
+        )
+        for shift in (1, -4, 0)
+    ),
+    _case(
+        lambda x: more.roll(x, (1, -1), axis=(0, -1)),
+        lambda x: np.roll(x, (1, -1), axis=(0, -1)),
+        ((3,), (2, 3), (0, 3)),
+        "roll[axes]",
+        no_scalar=_NO_AXES,
+    ),
+    _case(
+        lambda x: more.split(x, 2, axis=-1)[1],
+        lambda x: np.split(x, 2, axis=-1)[1],
+        ((2,), (3, 4), (3, 0)),
+        "split",
+        no_scalar=_NO_AXES,
+        static=(0, 2, 4),
+    ),
+    *(
+        _case(
+            lambda x, part=part: more.split(x, [1, 3])[part],
+            lambda x, part=part: np.split(x, [1, 3])[part],
+            ((5,), (2,), (4, 2), (0, 2)),
+            f"split[{part}]",
+            no_scalar=_NO_AXES,
+        )
+        for part in range(3)
+    ),
+    _case(
+        lambda x: more.unstack(x, axis=1)[1],
+        lambda x: x[:, 1],
+        ((2, 3), (3, 2, 2), (0, 2)),
+        "unstack",
+        no_scalar=_NO_AXES,
+        unnamed="how many slices",
+    ),
+    _case(
+        lambda x, y: more.broadcast_arrays(x, y)[0],
+        lambda x, y: np.broadcast_arrays(x, y)[0],
+        (((), (2,)), ((3,), (2, 3)), ((2, 1), (1, 3)), ((1,), (0,))),
+        "broadcast_arrays",
+    ),
+    *(
+        _case(
+            lambda x, y, z, i=i, indexing=indexing: more.meshgrid(x, y, z, indexing=indexing)[i],
+            lambda x, y, z, i=i, indexing=indexing: np.meshgrid(x, y, z, indexing=indexing)[i],
+            (((2,), (3,), (4,)), ((2,), (), (1,)), ((2,), (0,), (3,))),
+            f"meshgrid[{indexing} {i}]" if i else f"meshgrid[{indexing}]",
+        )
+        for indexing in ("xy", "ij")
+        for i in range(3)
+    ),
 )

@@ -1,0 +1,198 @@
+"""What is built on the operations of linear algebra: inverses, powers, norms, least squares and products."""
+
+from __future__ import annotations
+
+import math
+
+from graphnn.errors import GraphError, ShapeError
+from graphnn.functions.creation import eye
+from graphnn.functions.statistics import vector_norm
+from graphnn.ir.dtype import bool_
+from graphnn.ir.node import Node, explain
+from graphnn.ir.op import Cotangent
+from graphnn.ir.spec import normalize_axis, shape_text
+from graphnn.ops.arithmetic import abs
+from graphnn.ops.comparison import where
+from graphnn.ops.composite import composite
+from graphnn.ops.contraction import matmul, tensordot
+from graphnn.ops.kinds import check_kind
+from graphnn.ops.linalg import check_square, identity_of, pinv, solve
+from graphnn.ops.movement import Reshape, broadcast_to, matrix_transpose, permute_dims, squeeze, stack
+from graphnn.ops.operands import Operand, as_node, as_nodes
+from graphnn.ops.reduction import max, sum
+
+
+@composite(latex="{0:41}^{{-1}}")
+def inv(x: Operand, /) -> Node:
+    """The inverse of square matrices, further axes being batches. To solve equations, `solve` is faster and more exact.
+
+    >>> gn.evaluate(gn.inv([[2.0, 0.0], [0.0, 4.0]]))
+    array([[0.5 , 0.  ],
+           [0.  , 0.25]], dtype=float32)
+
+    Raises
+    ------
+    ShapeError
+        If x is not square.
+    ExecutionError
+        When it runs, if x is singular.
+    """
+    node = as_node(x)
+    check_square("inv", node.spec)
+    return solve(node, identity_of(node))
+
+
+@inv.rule
+def _(g: Node, x: Node, *, out: Node) -> tuple[Cotangent, ...]:
+    turned = matrix_transpose(out)
+    return (-matmul(matmul(turned, g), turned),)
+
+
+def lstsq(a: Operand, b: Operand, /, *, rtol: float | None = None) -> Node:
+    """The x of least squares: it makes the norm of ``a x - b`` smallest, and of all such x it has the smallest norm.
+
+    ``[..., m, n], [..., m, k] -> [..., n, k]``, or ``[..., m, n], [m] -> [..., n]`` for a vector. It is ``pinv(a) @ b``; the
+    derivative is that among matrices a of the same rank. Only the solution is given, unlike in NumPy.
+    Source: Golub, Pereyra, "The differentiation of pseudo-inverses and nonlinear least squares problems whose variables
+    separate", 1973.
+
+    >>> gn.evaluate(gn.lstsq([[1.0], [1.0]], [1.0, 3.0])).round(4)
+    array([2.], dtype=float32)
+    """
+    left, right = as_nodes("lstsq", a, b)
+    if left.ndim < 2 or right.ndim == 0 or left.shape[-2] != right.shape[-1 if right.ndim == 1 else -2]:
+        raise explain(
+            ShapeError(
+                f"lstsq: {shape_text(left.shape)} and {shape_text(right.shape)} do not have the same number of rows",
+                "It takes a matrix [..., m, n] and right sides [..., m, k], or a vector [m].",
+            ),
+            (left, right),
+        )
+    return matmul(pinv(left, rtol=rtol), right)
+
+
+def matrix_power(x: Operand, n: int, /) -> Node:
+    """The product of n matrices x, by repeated squaring; the unit matrix for 0, the inverse of x first for n < 0.
+
+    >>> gn.evaluate(gn.matrix_power([[1.0, 1.0], [0.0, 1.0]], 5))
+    array([[1., 5.],
+           [0., 1.]], dtype=float32)
+
+    Raises
+    ------
+    ShapeError
+        If x is not square.
+    """
+    node = as_node(x)
+    if isinstance(n, bool) or not isinstance(n, int):
+        raise GraphError(
+            f"matrix_power: the power is an int, not {n!r}", "For the roots of a matrix there is no function."
+        )
+    check_square("matrix_power", node.spec)
+    if n == 0:
+        return broadcast_to(identity_of(node), node.shape)
+    if n < 0:
+        node, n = inv(node), -n
+    result: Node | None = None
+    while True:
+        if n % 2:
+            result = node if result is None else matmul(result, node)
+        n //= 2
+        if result is not None and n == 0:
+            return result
+        node = matmul(node, node)
+
+
+@composite(latex=r"\left\lVert {0} \right\rVert_{{{ord}}}")
+def matrix_norm(x: Operand, /, *, keepdims: bool = False, ord: float | str = "fro") -> Node:
+    """A norm of matrices: ``[..., m, n] -> [...]``.
+
+    Parameters
+    ----------
+    keepdims : keep the last two axes with the size 1
+    ord : ``"fro"`` for the root of the sum of squares, ``1`` for the largest sum of magnitudes of a column, ``inf`` for that
+        of a row
+
+    >>> gn.evaluate(gn.matrix_norm([[1.0, 2.0], [2.0, 4.0]]))
+    array(5., dtype=float32)
+    """
+    node = as_node(x)
+    check_kind("matrix_norm", "floating-point", (node.dtype,))
+    if node.ndim < 2:
+        raise ShapeError(
+            f"matrix_norm takes matrices, not {shape_text(node.shape)}", "For vectors there is vector_norm."
+        )
+    if ord == "fro":
+        return vector_norm(node, axis=(-2, -1), keepdims=keepdims)
+    if ord not in (1, math.inf):
+        raise GraphError(f"matrix_norm: ord is 'fro', 1 or inf, not {ord!r}")
+    along = -2 if ord == 1 else -1
+    largest = max(sum(abs(node), axis=along, keepdims=True), axis=(-2, -1), keepdims=True)
+    return largest if keepdims else squeeze(largest, (-2, -1))
+
+
+def matrix_trace(x: Operand, /, *, offset: int = 0) -> Node:
+    """The sum of the diagonal of matrices, or of the one `offset` places right of it: ``[..., m, n] -> [...]``.
+
+    (``gn.trace`` shows the passes of a computation step by step.)
+
+    >>> gn.evaluate(gn.matrix_trace([[1.0, 2.0], [3.0, 4.0]]))
+    array(5., dtype=float32)
+    """
+    node = as_node(x)
+    check_kind("matrix_trace", "numeric", (node.dtype,))
+    if node.ndim < 2:
+        raise ShapeError(f"matrix_trace takes matrices, not {shape_text(node.shape)}")
+    diagonal = eye(*node.shape[-2:], k=offset, dtype=bool_)
+    return sum(where(diagonal, node, as_node(0 if node.dtype.is_integer else 0.0, node.dtype)), axis=(-2, -1))
+
+
+def outer(x: Operand, y: Operand, /) -> Node:
+    """All products of an element of x with one of y: ``[m], [n] -> [m, n]``.
+
+    >>> gn.evaluate(gn.outer([1.0, 2.0], [3.0, 4.0]))
+    array([[3., 4.],
+           [6., 8.]], dtype=float32)
+    """
+    a, b = as_nodes("outer", x, y)
+    if a.ndim != 1 or b.ndim != 1:
+        raise explain(ShapeError("outer takes two vectors", "For arrays of more axes: tensordot with axes=0."), (a, b))
+    return tensordot(a, b, axes=0)
+
+
+def kron(x: Operand, y: Operand, /) -> Node:
+    """The Kronecker product: x with each element replaced by its product with y. Axes are aligned at the last.
+
+    >>> gn.evaluate(gn.kron([[1.0, 2.0]], [[1.0], [10.0]]))
+    array([[ 1.,  2.],
+           [10., 20.]], dtype=float32)
+    """
+    a, b = as_nodes("kron", x, y)
+    ndim = a.ndim if a.ndim > b.ndim else b.ndim
+    sizes_a, sizes_b = ((1,) * (ndim - node.ndim) + node.shape for node in (a, b))
+    order = tuple(i for axis in range(ndim) for i in (axis, axis + ndim))
+    product = permute_dims(tensordot(Reshape(sizes_a)(a), Reshape(sizes_b)(b), axes=0), order)
+    return Reshape(tuple(m * n for m, n in zip(sizes_a, sizes_b, strict=True)))(product)
+
+
+def cross(x: Operand, y: Operand, /, *, axis: int = -1) -> Node:
+    """The vector product of vectors of three elements along an axis; other axes broadcast.
+
+    >>> gn.evaluate(gn.cross([1.0, 0.0, 0.0], [0.0, 1.0, 0.0]))
+    array([0., 0., 1.], dtype=float32)
+    """
+    a, b = as_nodes("cross", x, y)
+    places = [normalize_axis("cross", axis, node.ndim) for node in (a, b)]
+    if any(node.shape[place] != 3 for node, place in zip((a, b), places, strict=True)):
+        raise explain(ShapeError(f"cross takes vectors of 3 elements along axis {axis}"), (a, b))
+    if axis >= 0 and a.ndim != b.ndim:
+        raise explain(ShapeError("cross: count the axis from the end where the operands differ in axes"), (a, b))
+
+    def element(node: Node, place: int, i: int) -> Node:
+        return node[(slice(None),) * place + (i,)]
+
+    (a0, a1, a2), (b0, b1, b2) = (
+        [element(node, place, i) for i in range(3)] for node, place in zip((a, b), places, strict=True)
+    )
+    parts = [a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0]
+    return stack(parts, axis=axis if axis < 0 else places[0])
