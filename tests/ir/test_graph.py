@@ -50,7 +50,9 @@ def test_round_trip_through_networkx(drawn):
     assert hash(back) == hash(graph)
     verify(back)
     feeds = {node: drawn.feeds[old] for node, old in zip(back.inputs, graph.inputs, strict=True)}
-    for old, new in zip(gn.evaluate(list(graph.outputs), drawn.feeds), gn.evaluate(list(back.outputs), feeds), strict=True):
+    for old, new in zip(
+        gn.evaluate(list(graph.outputs), drawn.feeds), gn.evaluate(list(back.outputs), feeds), strict=True
+    ):
         np.testing.assert_array_equal(old, new)
 
 

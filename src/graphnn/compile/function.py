@@ -103,8 +103,9 @@ class Function:
             raise GraphError(f"on_unused is 'raise' or 'ignore', not {unused!r}")
         needed = set(self.graph.inputs)
         spare = [a for a in self._signature.arguments if a.node not in needed]
-        if spare:  # an input may be there for its size only
+        if spare:  # an input may be there for a size only, if no other one tells it
             sizes = {name for node in self.graph.nodes for name in (node.spec.names | node.op.size_names())}
+            sizes -= {str(size) for node in self.graph.inputs for size in node.shape}
             spare = [a for a in spare if not a.spec.names & sizes]
         if spare and unused == "raise":
             raise GraphError(

@@ -54,11 +54,22 @@ def own_array(value: object, spec: Spec, what: str) -> Array:
     return native(array, copy=True)
 
 
+def as_numpy(value: object) -> Array:
+    """``numpy.asarray``, with a clear error for lists of lists whose lengths differ."""
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise ShapeError(
+            "a list does not make an array: its rows have different lengths",
+            "Give all rows the same length, or pad them.",
+        ) from None
+
+
 def to_array(value: object, dtype: DType) -> Array:
     """A NumPy array as it is; Python numbers and lists of them in `dtype`, where that keeps their kind and value."""
     if isinstance(value, np.ndarray):
         return value
-    array = np.asarray(value)
+    array = as_numpy(value)
     if not isinstance(value, np.generic) and _weakly_fits(array, dtype):
         return array.astype(dtype.numpy)
     return array

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from graphnn.errors import DTypeError, GraphError, ShapeError
-from graphnn.ir.arrays import Array, native, own_array
+from graphnn.ir.arrays import Array, as_numpy, native, own_array
 from graphnn.ir.dims import Size
 from graphnn.ir.dtype import BY_NAME, DEFAULT_FLOAT, DEFAULT_INT, DType, as_dtype
 from graphnn.ir.node import Node, build, check_name, setter
@@ -239,7 +239,7 @@ def _first_value(value: Any, dtype: Any) -> Array:
         raise GraphError(
             f"a value is an array or a number, not the node {value.label}", "Compute it: gn.evaluate(node)."
         )
-    array = np.asarray(value)
+    array = as_numpy(value)
     if dtype is None and not isinstance(value, (np.ndarray, np.generic)):
         dtype = {"f": DEFAULT_FLOAT, "i": DEFAULT_INT}.get(array.dtype.kind)
     wanted = as_dtype(array.dtype if dtype is None else dtype)

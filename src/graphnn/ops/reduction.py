@@ -61,7 +61,7 @@ class Sum(_Reduction, Linear):
         return (self.spread(g, operands[0]),)
 
 
-def sum(x: Operand, /, *, axis: int | Sequence[int] | None = None, dtype: Any = None, keepdims: bool = False) -> Node:
+def sum(x: Operand, /, axis: int | Sequence[int] | None = None, *, dtype: Any = None, keepdims: bool = False) -> Node:
     """Sum over the given axes, or over all; the sum of nothing is 0.
 
     Integers of less than 64 bits are summed as int64 (uint64 for unsigned ones), as the Array API wants.
@@ -94,7 +94,7 @@ class Prod(_Reduction, General):
         return (self.spread(g, x) * product_of_others(x, self.axes),)
 
 
-def prod(x: Operand, /, *, axis: int | Sequence[int] | None = None, dtype: Any = None, keepdims: bool = False) -> Node:
+def prod(x: Operand, /, axis: int | Sequence[int] | None = None, *, dtype: Any = None, keepdims: bool = False) -> Node:
     """Product over the given axes, or over all; the product of nothing is 1. Its derivatives hold at zeros too.
 
     >>> gn.evaluate(gn.prod([[1.0, 2.0], [3.0, 4.0]], axis=1))
@@ -165,7 +165,7 @@ class Max(_Extremum):
     precedence = 19
 
 
-def max(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Node:
+def max(x: Operand, /, axis: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Node:
     """Largest element along the given axes, or of all. Its derivative is split equally among equal ones.
 
     >>> gn.evaluate(gn.max([[1.0, 5.0], [3.0, 4.0]], axis=0))
@@ -182,7 +182,7 @@ class Min(_Extremum):
     precedence = 19
 
 
-def min(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Node:
+def min(x: Operand, /, axis: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Node:
     """Smallest element along the given axes, or of all. Its derivative is split equally among equal ones.
 
     >>> gn.evaluate(gn.min([[1.0, 5.0], [3.0, 4.0]], axis=0))
@@ -208,7 +208,7 @@ class All(_Flat):
     latex, kind = r"\operatorname{{all}}_{{{axes}}} {0:20}", "bool"
 
 
-def all(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Node:
+def all(x: Operand, /, axis: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Node:
     """Whether all elements along the given axes are True, or not zero.
 
     >>> gn.evaluate(gn.all([[True, False], [True, True]], axis=1))
@@ -228,7 +228,7 @@ class Any_(_Flat):
         return "any"
 
 
-def any(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Node:
+def any(x: Operand, /, axis: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Node:
     """Whether at least one element along the given axes is True, or not zero.
 
     >>> gn.evaluate(gn.any([[True, False], [False, False]], axis=1))
@@ -259,7 +259,7 @@ class Argmax(_Position):
     latex = r"\operatorname{{argmax}}_{{{axes}}} {0:20}"
 
 
-def argmax(x: Operand, /, *, axis: int | None = None, keepdims: bool = False) -> Node:
+def argmax(x: Operand, /, axis: int | None = None, *, keepdims: bool = False) -> Node:
     """Index (int64) of the largest element along an axis, or in the flattened array; of equal ones the first.
 
     >>> gn.evaluate(gn.argmax([[1.0, 5.0], [7.0, 4.0]], axis=1))
@@ -274,7 +274,7 @@ class Argmin(_Position):
     latex = r"\operatorname{{argmin}}_{{{axes}}} {0:20}"
 
 
-def argmin(x: Operand, /, *, axis: int | None = None, keepdims: bool = False) -> Node:
+def argmin(x: Operand, /, axis: int | None = None, *, keepdims: bool = False) -> Node:
     """Index (int64) of the smallest element along an axis, or in the flattened array; of equal ones the first.
 
     >>> gn.evaluate(gn.argmin([[1.0, 5.0], [7.0, 4.0]], axis=1))

@@ -364,9 +364,7 @@ def _sources(nodes: Sequence[Node]) -> str:
     )
 
 
-def _cut_path(
-    name: str, outputs: Sequence[Node], target: Node, everything: Sequence[Node]
-) -> DifferentiationError:
+def _cut_path(name: str, outputs: Sequence[Node], target: Node, everything: Sequence[Node]) -> DifferentiationError:
     # No path of floating-point nodes leads from the target to an output: show one and where it is cut.
     came_from: dict[Node, Node | None] = {target: None}
     smooth = {target}
