@@ -250,14 +250,19 @@ def _explicit(updates: Mapping[Any, Any] | None) -> dict[Variable, Node]:
         if not isinstance(variable, Variable):
             what = variable.label if isinstance(variable, Node) else repr(variable)
             raise GraphError(
-                f"updates: {what} is neither a parameter nor a state", "Only gn.parameter and gn.state keep values."
+                f"updates: {what} is neither a parameter nor a state",
+                "The keys are the parameters themselves, not their names."
+                if isinstance(variable, str)
+                else "Only what gn.parameter and gn.state make keeps a value.",
             )
         node = as_node(value, variable.dtype)
         if node.spec != variable.spec:
             error = DTypeError if node.dtype is not variable.dtype else ShapeError
             raise error(
                 f"updates: the new value of {variable.label} is {node.spec}, not {variable.spec}",
-                f"Cast it: new_value.astype('{variable.dtype}')." if error is DTypeError else "",
+                f"Cast it: new_value.astype('{variable.dtype}')."
+                if error is DTypeError
+                else "The new value needs the shape of the variable; is an operand broadcast in it?",
                 operands=operand_rows((variable, node), ("variable", "new value")),
                 at=str(user_source() or ""),
             )

@@ -46,8 +46,10 @@ class Argument:
             array = to_array(value, self.spec.dtype)
             dtype = as_dtype(array.dtype)
         except (DTypeError, ValueError) as error:
+            uneven = isinstance(error, ValueError)
             raise DTypeError(
-                f"argument {self.path}: expected {self.spec}, got {type(value).__name__}", str(error).splitlines()[0]
+                f"argument {self.path}: expected {self.spec}, got {type(value).__name__}",
+                "Its lists have different lengths." if uneven else "Give an array, a number or lists of numbers.",
             ) from None
         if dtype is not self.spec.dtype:
             raise DTypeError(

@@ -22,6 +22,9 @@ from graphnn.rewrite.pipeline import expand_composites
 from graphnn.transform.reverse import Contribution, Pull, Step, checked_targets, reverse_pass
 
 
+_WIDEST = 60  # columns of a rule in the printed table
+
+
 class ForwardStep(NamedTuple):
     """One node of the forward pass: its number, symbol, rule in algebra and value."""
 
@@ -94,7 +97,8 @@ class Trace:
             rows += [(str(t.number), t.symbol, f"+= {t.rule}", f"= {_show(t.value)}") for t in step.terms]
             rows.append(("", step.symbol, "", f"= {_show(step.value)}"))
         body = [row for row in rows if row[1]]
-        widths = [max(len(row[i]) for row in body) for i in range(3)]
+        # A rule that is longer than most moves only its own value to the right.
+        widths = [max(min(len(row[i]), _WIDEST) for row in body) for i in range(3)]
         lines = []
         for number, symbol, rule, value in rows:
             if not symbol:

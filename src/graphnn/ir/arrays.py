@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from graphnn.errors import DTypeError, ShapeError
+from graphnn.errors import DTypeError, GraphnnError, ShapeError
 from graphnn.ir.dtype import DType, as_dtype
 from graphnn.ir.spec import Spec, shape_text
 
@@ -58,6 +58,8 @@ def as_numpy(value: object) -> Array:
     """``numpy.asarray``, with a clear error for lists of lists whose lengths differ."""
     try:
         return np.asarray(value)
+    except GraphnnError:  # a node among them says by itself that it is no value
+        raise
     except ValueError:
         raise ShapeError(
             "a list does not make an array: its rows have different lengths",

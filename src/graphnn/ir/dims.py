@@ -98,7 +98,10 @@ class Dim:
 
     def __init__(self, name: str) -> None:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise GraphError(f"a size is an int or a name such as 'batch', not {name!r}")
+            raise GraphError(
+                f"a size is an int or a name such as 'batch', not {name!r}",
+                "A name is made of letters, digits and _." if isinstance(name, str) else "",
+            )
         self._fill({((name, 1),): 1})
 
     def _fill(self, terms: dict[Monomial, int]) -> None:

@@ -55,6 +55,7 @@ _ELSEWHERE = {
     "long": "Use node.astype('int64').",
     "to": "Use node.astype(dtype).",
     "cuda": "Choose a backend when compiling: gn.function(..., backend=...).",
+    "value": "Only parameters and states hold values. Compute one: gn.evaluate(node, {x: array}).",
     "data": "Only parameters and states hold values: parameter.value.",
     "requires_grad": "Every floating-point node can be differentiated: gn.grad(loss, node).",
     "assign": "Nodes are immutable. Give gn.function(..., updates={w: new_value}).",
@@ -118,7 +119,8 @@ class Node:
         """The same value under a name of the user's, which pictures, errors and traces then use."""
         if self.op.name == "placeholder":  # under another name it would be another input
             raise GraphError(f"the input {self.label!r} cannot be renamed", "Give its name when you make it.")
-        return build(self.op, self.inputs, self.spec, name=check_name(name), like=self)
+        renamed: Node = build(self.op, self.inputs, self.spec, name=check_name(name), like=self)
+        return renamed
 
     def __repr__(self) -> str:
         call = f"{self.op.name}({', '.join(node.label for node in self.inputs[:6])}{', …' * (len(self.inputs) > 6)})"

@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeAlias
 
-from graphnn.errors import DTypeError
+from graphnn.errors import DTypeError, GraphnnError
 from graphnn.ir.graph import Graph
 from graphnn.ir.leaves import Placeholder
 from graphnn.ir.node import Node, build
@@ -104,7 +104,11 @@ class Composite(Op):
         return self.definition.elementwise
 
     def infer(self, *specs: Spec) -> Spec:
-        return body(self, specs).outputs[0].spec
+        try:
+            return body(self, specs).outputs[0].spec
+        except GraphnnError as error:
+            # The operands inside the body mean nothing to the user: the message gets those of this call.
+            raise type(error)(error.headline, *error.hints) from None
 
     def expand(self, *operands: Node) -> Node:
         """The body with these operands, as nodes of the graph around it."""

@@ -12,9 +12,9 @@ from graphnn.ir.dtype import int64, result_dtype
 from graphnn.ir.leaves import Iota
 from graphnn.ir.node import Node, explain
 from graphnn.ir.op import Cotangent, Linear, Masked
-from graphnn.ir.spec import Shape, Spec, broadcast, normalize_axis, shape_text
+from graphnn.ir.spec import Shape, Spec, broadcast, shape_text
 from graphnn.ops.movement import Cut, Reshape, Slice, broadcast_to, permute_dims
-from graphnn.ops.operands import Operand, as_node, as_nodes
+from graphnn.ops.operands import Operand, as_node, as_nodes, axis_of
 
 
 def _index_shape(name: str, indices: tuple[Spec, ...]) -> Shape:
@@ -105,9 +105,13 @@ def take(x: Operand, indices: Operand, /, *, axis: int | None = None) -> Node:
     node, index = as_node(x), as_node(indices)
     if axis is None:
         if node.ndim != 1:
-            raise ShapeError(f"take: name the axis for {shape_text(node.shape)}, such as axis=0")
+            error = ShapeError(
+                f"take: an array with the axes {shape_text(node.shape)} needs to know which one is meant",
+                "Name it: gn.take(x, indices, axis=0).",
+            )
+            raise explain(error, (node,))
         axis = 0
-    place = normalize_axis("take", axis, node.ndim)
+    place = axis_of("take", axis, node)
     return _index_axes_at(Gather((place,))(node, index), index.ndim, place)
 
 
@@ -129,7 +133,7 @@ def take_along_axis(x: Operand, indices: Operand, /, *, axis: int = -1) -> Node:
            [3]])
     """
     node, index = as_node(x), as_node(indices)
-    place = normalize_axis("take_along_axis", axis, node.ndim)
+    place = axis_of("take_along_axis", axis, node)
     if index.ndim != node.ndim:
         raise explain(ShapeError("take_along_axis: x and the indices must have the same number of axes"), (node, index))
     return Gather(tuple(range(node.ndim)))(node, *_line_indices(node, index, place))
@@ -146,6 +150,7 @@ def _iota_along(size: Size, axis: int, ndim: int) -> Node:
 # --- x[key] and x.at[key] ---
 
 _FULL: Cut = (None, None, 1)
+_INDICES = (Node, np.ndarray, np.generic, bool, list, tuple)
 
 
 class _Plan:
@@ -158,7 +163,11 @@ class _Plan:
         if dots > 1:
             raise ShapeError("an index may hold ... only once")
         if taken > x.ndim:
-            raise ShapeError(f"too many indices: {taken} for the {x.ndim} axes of {shape_text(x.shape)}")
+            axes = "1 axis" if x.ndim == 1 else f"{x.ndim} axes"
+            raise ShapeError(
+                f"too many indices: {taken} for the {axes} of {shape_text(x.shape)}",
+                "Each index takes one axis; None adds a new one.",
+            )
         self.cuts: list[Cut] = []
         self.arrays: list[Node] = []
         self.array_axes: list[int] = []
@@ -181,6 +190,11 @@ class _Plan:
             self.form.append("int")
             self.cuts.append(_single(int(item), x.shape[axis], axis, x))
         else:
+            if item is None or isinstance(item, (str, float)) or not isinstance(item, _INDICES):
+                raise DTypeError(
+                    f"an index is an int, a slice, None, ... or an integer array, not {item!r}"[:200],
+                    "Write an int." if isinstance(item, float) else "",
+                )
             index = as_node(item)
             if not index.dtype.is_integer:
                 hint = (
@@ -199,9 +213,15 @@ def _cut(item: slice) -> Cut:
     parts: list[int | None] = []
     for value in (item.start, item.stop, item.step):
         if isinstance(value, (Node, Dim)) or (value is not None and not hasattr(value, "__index__")):
-            raise DTypeError(
-                f"slice bounds are ints, not {type(value).__name__}", "Bounds must be known when the graph is built."
+            kind = {Node: "a node", Dim: f"the named size {value}"}.get(type(value), repr(value))
+            hint = (
+                "A slice has a fixed place. Pick with an array instead: gn.take(x, start + gn.arange(3), axis=0)."
+                if isinstance(value, Node)
+                else "Leave the bound out, x[1:], or count from the end, x[:-1]."
+                if isinstance(value, Dim)
+                else ""
             )
+            raise DTypeError(f"slice bounds are ints, not {kind}", hint)
         parts.append(None if value is None else int(value.__index__()))
     start, stop, step = parts
     if step == 0:
@@ -216,7 +236,8 @@ def _single(index: int, size: Size, axis: int, x: Node) -> Cut:
             f"Pick with an array, gn.take(x, {index}, axis={axis}), which is checked then.",
         )
     if not -size <= index < size:
-        raise ShapeError(f"index {index} is out of range for axis {axis} of {shape_text(x.shape)}")
+        allowed = f"It has {size} elements: use {-size} to {size - 1}." if size else "It is empty."
+        raise ShapeError(f"index {index} is out of range for axis {axis} of {shape_text(x.shape)}", allowed)
     return (index, index + 1 if index != -1 else None, 1)
 
 
@@ -288,7 +309,10 @@ class AtIndex:
         try:
             return Reshape((x.spec.size,))(x), broadcast_to(given, wanted)
         except ShapeError:
-            error = ShapeError(f"{name}: values of shape {shape_text(given.shape)} do not fill {shape_text(wanted)}")
+            error = ShapeError(
+                f"{name}: values of shape {shape_text(given.shape)} do not fill {shape_text(wanted)}",
+                "Give values of that shape, or such as broadcast to it.",
+            )
             raise explain(error, (x, given)) from None
 
     def add(self, values: Operand) -> Node:

@@ -9,14 +9,14 @@ from graphnn.errors import DTypeError, ShapeError
 from graphnn.ir.dims import product
 from graphnn.ir.dtype import DType, as_dtype, bool_, int64, uint64
 from graphnn.ir.leaves import Iota
-from graphnn.ir.node import Node
+from graphnn.ir.node import Node, explain
 from graphnn.ir.op import Cotangent, General, Linear, Op
-from graphnn.ir.spec import Shape, Spec, normalize_axes, normalize_axis, shape_text
+from graphnn.ir.spec import Shape, Spec, shape_text
 from graphnn.ops.bitwise import astype
 from graphnn.ops.comparison import where
 from graphnn.ops.kinds import check_kind
 from graphnn.ops.movement import Reshape, broadcast_to, concat, expand_dims, permute_dims
-from graphnn.ops.operands import Operand, as_node
+from graphnn.ops.operands import Operand, as_node, axes_of, axis_of
 
 
 def reduced_shape(shape: Shape, axes: tuple[int, ...], keepdims: bool) -> Shape:
@@ -70,14 +70,17 @@ def sum(x: Operand, /, axis: int | Sequence[int] | None = None, *, dtype: Any = 
     array([4., 6.], dtype=float32)
     """
     node = _accumulator("sum", as_node(x), dtype)
-    return Sum(normalize_axes("sum", axis, node.ndim), keepdims)(node)
+    return Sum(axes_of("sum", axis, node), keepdims)(node)
 
 
 def _accumulator(name: str, x: Node, dtype: Any) -> Node:
     if dtype is not None:
         return astype(x, as_dtype(dtype))
     if x.dtype is bool_:
-        raise DTypeError(f"{name} takes numeric arrays, not bool", "To count, cast first: mask.astype('int64').sum().")
+        error = DTypeError(
+            f"{name} takes numeric arrays, not bool", "To count, cast first: mask.astype('int64').sum()."
+        )
+        raise explain(error, (x,))
     if x.dtype.is_integer:
         return astype(x, uint64 if x.dtype.kind == "uint" else int64)
     return x
@@ -101,7 +104,7 @@ def prod(x: Operand, /, axis: int | Sequence[int] | None = None, *, dtype: Any =
     array([ 2., 12.], dtype=float32)
     """
     node = _accumulator("prod", as_node(x), dtype)
-    return Prod(normalize_axes("prod", axis, node.ndim), keepdims)(node)
+    return Prod(axes_of("prod", axis, node), keepdims)(node)
 
 
 def product_of_others(x: Node, axes: tuple[int, ...]) -> Node:
@@ -172,7 +175,7 @@ def max(x: Operand, /, axis: int | Sequence[int] | None = None, *, keepdims: boo
     array([3., 5.], dtype=float32)
     """
     node = as_node(x)
-    return Max(normalize_axes("max", axis, node.ndim), keepdims)(node)
+    return Max(axes_of("max", axis, node), keepdims)(node)
 
 
 class Min(_Extremum):
@@ -189,7 +192,7 @@ def min(x: Operand, /, axis: int | Sequence[int] | None = None, *, keepdims: boo
     array([1., 4.], dtype=float32)
     """
     node = as_node(x)
-    return Min(normalize_axes("min", axis, node.ndim), keepdims)(node)
+    return Min(axes_of("min", axis, node), keepdims)(node)
 
 
 class _Flat(_Reduction, General):
@@ -215,7 +218,7 @@ def all(x: Operand, /, axis: int | Sequence[int] | None = None, *, keepdims: boo
     array([False,  True])
     """
     node = as_bool(x)
-    return All(normalize_axes("all", axis, node.ndim), keepdims)(node)
+    return All(axes_of("all", axis, node), keepdims)(node)
 
 
 class Any_(_Flat):
@@ -235,7 +238,7 @@ def any(x: Operand, /, axis: int | Sequence[int] | None = None, *, keepdims: boo
     array([ True, False])
     """
     node = as_bool(x)
-    return Any_(normalize_axes("any", axis, node.ndim), keepdims)(node)
+    return Any_(axes_of("any", axis, node), keepdims)(node)
 
 
 def as_bool(x: Operand) -> Node:
@@ -286,6 +289,6 @@ def argmin(x: Operand, /, axis: int | None = None, *, keepdims: bool = False) ->
 def _position(op: type[_Position], x: Operand, axis: int | None, keepdims: bool) -> Node:
     node = as_node(x)
     if axis is not None:
-        return op((normalize_axis(op.__name__.lower(), axis, node.ndim),), keepdims)(node)
+        return op((axis_of(op.__name__.lower(), axis, node),), keepdims)(node)
     flat = op((0,))(Reshape((node.spec.size,))(node))
     return Reshape((1,) * node.ndim)(flat) if keepdims else flat

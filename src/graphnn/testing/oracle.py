@@ -19,7 +19,7 @@ VectorFunction: TypeAlias = Callable[[Array], Array]
 """A function of a float64 vector to a float64 vector."""
 
 _EPS = float(np.finfo(np.float64).eps)
-_ABSOLUTE = tuple(2.0**-k for k in range(4, 15))
+_ABSOLUTE = tuple(2.0**-k for k in range(3, 15))
 _RELATIVE = tuple(2.0**-k for k in range(3, 12))
 _RELATIVE_BELOW = 2.0**-6  # longer steps than the absolute ones would only cross kinks
 _LEVELS = 7  # columns of the tableau; more only extrapolate rounding errors
@@ -36,8 +36,8 @@ class Estimated(NamedTuple):
 def directional(function: VectorFunction, point: Array, direction: Array, goal: float = 1e-11) -> Estimated:
     """The derivative of a vector function along a direction.
 
-    The steps go down from 2**-4 until the error estimate of every entry is below `goal` relative to the largest entry, or
-    until they only add rounding errors. Where that is not enough, steps relative to the size of the point follow, so
+    The steps go down from 2**-3 until the error estimate of every entry is below `goal` relative to the entry, or until
+    they only add rounding errors. Where that is not enough, steps relative to the size of the point follow, so
     points near 0 are reached with functions such as log.
 
     Parameters
@@ -59,8 +59,7 @@ def directional(function: VectorFunction, point: Array, direction: Array, goal: 
 
 
 def _reached(found: Estimated, goal: float) -> Array:
-    largest = float(np.max(np.abs(found.value[np.isfinite(found.error)]), initial=0.0))
-    return found.error <= goal * largest
+    return np.asarray(found.error <= goal * np.abs(found.value))
 
 
 def _ladder(
