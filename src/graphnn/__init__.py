@@ -202,7 +202,7 @@ _ELSEWHERE = {
     "Input": "gn.placeholder(name, shape)",
     "Session": "f = gn.function([x], y), then f(array)",
     "jit": "f = gn.function([x], y): a graph is compiled, not a Python function",
-    "no_grad": "nothing: derivatives exist only where gn.grad asks for them",
+    "no_grad": "without it: derivatives exist only where gn.grad asks for them",
     "GradientTape": "gn.grad(loss, [w, b])",
     "gradients": "gn.grad(loss, [w, b])",
     "value_and_grad": "gn.function([x], [loss, gn.grad(loss, w)])",

@@ -96,7 +96,7 @@ def test_python_types_and_byte_order():
 
 @pytest.mark.parametrize("value", [None, "float", "complex64", np.complex128, "datetime64", object, {}, [], 3, "f4"])
 def test_what_is_no_data_type(value):
-    with pytest.raises(DTypeError, match=r"no data type .*; graphnn has bool, int8"):
+    with pytest.raises(DTypeError, match="there is no data type"):
         as_dtype(value)
     assert all(dtype != value for dtype in ALL)
 

@@ -339,4 +339,5 @@ def test_two_inputs_of_one_name():
     with pytest.raises(GraphError) as caught:
         check_names(Graph(a + b))
     assert caught.value.headline == "two different placeholders have the name 'x'"
-    assert "test_graph.py" in caught.value.hints[0]
+    assert [row.name for row in caught.value.operands] == ["x", "x"]
+    assert caught.value.operands[0].where.startswith("test_graph.py:")

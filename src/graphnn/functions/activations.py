@@ -170,7 +170,7 @@ def _(g: Node, x: Node, *, out: Node, axis: int) -> tuple[Cotangent, ...]:
 
 @composite(latex=r"\operatorname{{log\_softmax}}_{{{axis}}}\left({0}\right)")
 def log_softmax(x: Operand, /, axis: int = -1) -> Node:
-    """``log(softmax(x)) = x - logsumexp(x)`` along an axis, without overflow or loss.
+    """``log(softmax(x)) = x - logsumexp(x)`` along an axis, without overflow.
 
     >>> gn.evaluate(gn.log_softmax([0.0, 1000.0]))
     array([-1000.,     0.], dtype=float32)

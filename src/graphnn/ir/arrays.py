@@ -50,7 +50,10 @@ def own_array(value: object, spec: Spec, what: str) -> Array:
             f"{what} must be {spec.dtype}, got {array.dtype.name}", f"Cast it: array.astype('{spec.dtype}')."
         )
     if array.shape != spec.shape:
-        raise ShapeError(f"{what} must have the shape {shape_text(spec.shape)}, got {shape_text(array.shape)}")
+        raise ShapeError(
+            f"{what} must have the shape {shape_text(spec.shape)}, got {shape_text(array.shape)}",
+            "Its shape was fixed when it was made.",
+        )
     return native(array, copy=True)
 
 

@@ -88,7 +88,7 @@ class Node:
     index: int
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"nodes are immutable: cannot set {name!r} of {self!r}")
+        raise AttributeError(f"nodes are immutable: cannot set {name!r} of {self!r}; make a new node instead")
 
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"nodes are immutable: cannot delete {name!r} of {self!r}")

@@ -55,7 +55,8 @@ class Contract(Linear):
             for letter, size in zip(letters, spec.shape, strict=True):
                 if sizes.setdefault(letter, size) != size:
                     what = "batch sizes differ" if self.is_matmul else f"axis '{letter}' has two sizes"
-                    raise ShapeError(f"{self.name}: {what}: {sizes[letter]} != {size}")
+                    hint = "Axes before the last two must be equal, or 1." if self.is_matmul else ""
+                    raise ShapeError(f"{self.name}: {what}: {sizes[letter]} != {size}", hint)
         dtype = _product_dtype(self.name, *[spec.dtype for spec in specs])
         shape = tuple([sizes[letter] for letter in self.result])
         first = specs[0]

@@ -28,10 +28,13 @@ class Reshape(Linear):
     def infer(self, *specs: Spec) -> Spec:
         (x,) = specs
         if dims.product(self.shape) != x.size:
+            hint = "Use -1 for one size that is to be worked out."
+            if x.ndim and dims.product(self.shape) == dims.product(x.shape[1:]):
+                hint = f"Keep the axis {x.shape[0]}: {shape_text((x.shape[0], *self.shape))}."
             raise ShapeError(
                 f"reshape: {shape_text(x.shape)} has {x.size} elements, "
                 f"{shape_text(self.shape)} has {dims.product(self.shape)}",
-                "Use -1 for one size that is to be worked out.",
+                hint,
             )
         return x.with_shape(self.shape)
 

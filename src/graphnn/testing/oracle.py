@@ -71,7 +71,8 @@ def _ladder(
     best: Estimated | None,
 ) -> Estimated:
     above: list[Array] = []  # the row of the tableau before: extrapolations that end at the last step
-    largest: Array | float = 0.0
+    moved: list[Array] = []  # how far each column moved with that row
+    largest: Array | float = 0.0 if best is None else best.size
     for number, step in enumerate(steps):
         step = 2.0 ** round(math.log2(step))
         after, before = point + step * direction, point - step * direction
@@ -84,14 +85,20 @@ def _ladder(
             rounding = 2 * _EPS * size / width
             if best is None:
                 best = Estimated(row[0], np.full(row[0].shape, np.inf), largest)
+            moves = [np.abs(new - old) for new, old in zip(row, above, strict=False)]
             for level in range(1, min(len(above), _LEVELS) + 1):
                 row.append(row[-1] + (row[-1] - above[level - 1]) / (4.0**level - 1.0))
-                error = np.maximum(np.abs(row[-1] - row[-2]), np.abs(row[-1] - above[level - 1]))
+                moves.append(np.abs(row[-1] - above[level]) if level < len(above) else np.full_like(row[-1], np.inf))
+                if level > len(moved):
+                    continue
+                # The column before moves by 4**level less with each row. One move may be small by chance, not two.
+                error = np.maximum(moves[level - 1], moved[level - 1] / 4.0**level)
                 error = np.maximum(error, rounding)
                 better = error < best.error  # False for NaN
                 best = Estimated(
                     *(np.where(better, *pair) for pair in zip((row[-1], error, largest), best, strict=True))
                 )
+            moved = moves
         above = row
         if number >= 2 and (_reached(best, goal) | (best.error <= 2 * rounding)).all():
             break
