@@ -54,7 +54,7 @@ def test_what_is_accepted(f):
         ),
         (
             (X[:, :2], LABELS), {}, ShapeError,
-            "argument 'x': expected float32[batch, 3], got float32[2, 2]",
+            "argument 'x': expected float32[batch, 3], got float32[2, 2]\n\n  Axis 1 has the size 2, wanted is 3.",
         ),
         (
             (X[0], LABELS), {}, ShapeError,
@@ -63,7 +63,8 @@ def test_what_is_accepted(f):
         ),
         (
             (X[None], LABELS), {}, ShapeError,
-            "argument 'x': expected float32[batch, 3], got float32[1, 2, 3]",
+            "argument 'x': expected float32[batch, 3], got float32[1, 2, 3]\n\n"
+            "  The number of its axes is 3, wanted is 2.",
         ),
         (
             (X, [1, 2, 3]), {}, ShapeError,
@@ -72,11 +73,13 @@ def test_what_is_accepted(f):
         ),
         (
             (X,), {}, GraphError,
-            "missing argument 'labels'; the function takes x: float32[batch, 3], labels: int64[batch]",
+            "missing argument 'labels'; the function takes x: float32[batch, 3], labels: int64[batch]\n\n"
+            "  Give it by position or by name: f(..., labels=array).",
         ),
         (
             (), {}, GraphError,
-            "missing argument 'x', 'labels'; the function takes x: float32[batch, 3], labels: int64[batch]",
+            "missing argument 'x', 'labels'; the function takes x: float32[batch, 3], labels: int64[batch]\n\n"
+            "  Give it by position or by name: f(..., x=array).",
         ),
         (
             (X, LABELS, LABELS), {}, GraphError,
@@ -224,7 +227,7 @@ def test_evaluate_takes_a_value_for_any_node():
         (lambda x: None, GraphError, "evaluate: no value for 'x'\n\n{at}  Give it: gn.evaluate(node, {{x: array}})."),
         (lambda x: {"x": [1.0]}, GraphError,
          "evaluate: feeds are {{node: array}}, not {{'x': ...}}\n\n  Use the placeholder as the key."),
-        (lambda x: {x: [[1.0]]}, ShapeError, "argument 'x': expected float32[2], got float32[1, 1]"),
+        (lambda x: {x: [[1.0]]}, ShapeError, "argument 'x': expected float32[2], got float32[1, 1]\n\n  The number of its axes is 2, wanted is 1."),
     ],
 )  # fmt: skip
 def test_wrong_feeds(feeds, error, message):

@@ -212,8 +212,8 @@ def evaluate(outputs: Any, feeds: Mapping[Any, Any] | None = None) -> Any:
     pairs = [(new, given[old]) for old, new in stand_in.items() if new in needed or new.spec.names & names]
     arguments = [Argument(node, repr(node.name)) for node, _ in pairs]
     arrays = [argument.check(value) for argument, (_, value) in zip(arguments, pairs, strict=True)]
-    sizes = bind_sizes(arguments, arrays)
     check_bound(arguments, graph.nodes)
+    sizes = bind_sizes(arguments, arrays)
     inputs: list[Node] = [*(a.node for a in arguments), *graph.parameters, *graph.states]
     arrays += [v.cell.array for v in (*graph.parameters, *graph.states)]
     if sizes:

@@ -59,7 +59,7 @@ class Argument:
         return array
 
     def _wrong_shape(self, array: Array) -> ShapeError:
-        hint = f"It has {array.ndim} axes, {len(self.spec.shape)} are wanted."
+        hint = f"The number of its axes is {array.ndim}, wanted is {len(self.spec.shape)}."
         if array.ndim == len(self.spec.shape) - 1:
             hint = "An axis is missing; for a batch of one write array[None]."
         elif array.ndim == len(self.spec.shape):
@@ -103,7 +103,7 @@ def bind_sizes(arguments: Sequence[Argument], arrays: Sequence[Array]) -> dict[s
         if expected != size:
             raise ShapeError(
                 f"argument {argument.path}: axis {axis} is {size}, but {wanted} is {expected} "
-                f"for {', '.join(f'{n} = {sizes[n]}' for n in sorted(wanted.names))}"
+                f"for {', '.join(f'{n} = {sizes[n]}' for n in sorted(wanted.names) if n in sizes)}"
             )
     return sizes
 
