@@ -33,7 +33,7 @@ slow: $(VENV)/.dev ## the tests marked slow, which `test` leaves out
 	$(BIN)/pytest -n $(JOBS) -m slow
 
 bench: $(VENV)/.dev ## every script in benchmarks/, one after the other
-	@for script in benchmarks/*.py; do \
+	@for script in benchmarks/[!_]*.py; do \
 	    [ -e "$$script" ] || { echo "There is no script in benchmarks/."; exit 1; }; \
 	    echo "== $$script"; $(BIN)/python "$$script" || exit 1; \
 	done

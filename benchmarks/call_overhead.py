@@ -6,16 +6,12 @@ it updates weights in place and computes each thing once. A ratio above 1 means 
     python benchmarks/call_overhead.py [--quick]
 """
 
-import os
-
-# One thread for both: with several, a product may wait for a thread that another program holds up.
-for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
-    os.environ.setdefault(name, "1")
-
 from collections.abc import Callable
+from itertools import pairwise
 
+import _one_thread  # noqa: F401 - for its effect on NumPy, which comes next
 import numpy as np
-from common import arguments, interleaved, print_table, save, time_per_call
+from _common import arguments, interleaved, print_table, save, time_per_call
 
 import graphnn as gn
 from graphnn import losses, nn, optim
@@ -35,7 +31,7 @@ def one_addition() -> Pair:
 def mlp(sizes: list[int]) -> tuple[nn.Sequential, list[np.ndarray]]:
     """Linear layers with relu between them, and copies of their weights and biases for NumPy."""
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+    for inputs, outputs in pairwise(sizes):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
     model = nn.Sequential(*layers[:-1], seed=0)
     return model, [parameter.value for parameter in model.parameters()]
@@ -129,7 +125,7 @@ def main() -> None:
         rows.append([name, f"{ours:.1f}", f"{hand:.1f}", f"{ours / hand:.2f}"])
         figures[name] = {"graphnn_us": ours, "numpy_us": hand, "ratio": ours / hand}
     print_table(["call", "graphnn us", "numpy us", "ratio"], rows)
-    save(__file__, options.quick, figures)
+    save(__file__, options, figures)
     print("call overhead: " + "; ".join(f"{name} {figure['ratio']:.2f}x" for name, figure in figures.items()))
 
 

@@ -136,7 +136,7 @@ from graphnn.ir.dtype import (
 from graphnn.ir.dtype import bool_ as bool
 from graphnn.ir.graph import Graph
 from graphnn.ir.leaves import Variable, constant, parameter, placeholder, state
-from graphnn.ir.node import OPERATORS as _OPERATORS
+from graphnn.ir.node import HOOKS as _HOOKS
 from graphnn.ir.node import Node
 from graphnn.ir.op import Elementwise, General, Linear, Masked, Op
 from graphnn.ir.source import scope
@@ -262,7 +262,7 @@ _ELSEWHERE = {
     "Input": "gn.placeholder(name, shape)",
     "Session": "f = gn.function([x], y), then f(array)",
     "jit": "f = gn.function([x], y): a graph is compiled, not a Python function",
-    "no_grad": "nothing: derivatives exist only where gn.grad asks for them",
+    "no_grad": "without it: derivatives exist only where gn.grad asks for them",
     "GradientTape": "gn.grad(loss, [w, b])",
     "gradients": "gn.grad(loss, [w, b])",
     "value_and_grad": "gn.function([x], [loss, gn.grad(loss, w)])",
@@ -303,7 +303,7 @@ def _show(*arguments: _Any) -> dict[str, _Any]:
     return _importlib.import_module("graphnn.view.notebook").mimebundle(*arguments)  # type: ignore[no-any-return]
 
 
-_OPERATORS["_repr_mimebundle_"] = _show
+_HOOKS["mimebundle"] = _show
 
 
 def __getattr__(name: str) -> _Any:

@@ -20,9 +20,7 @@ from graphnn.view.summary import summary
 
 def digits_model(seed: int = 0) -> nn.Sequential:
     """The network of the demonstration: 8 x 8 pixels in, one score for each of the ten digits out."""
-    return nn.Sequential(
-        nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Dropout(0.2), nn.Linear(128, 10), seed=seed
-    )
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Dropout(0.2), nn.Linear(128, 10), seed=seed)
 
 
 def train_digits(epochs: int = 20, seed: int = 0, verbose: bool | str = "auto") -> tuple[Trainer, History, float]:

@@ -77,7 +77,7 @@ def test_xor_has_all_four_right(tmp_path, capsys):
 
 @pytest.mark.skipif(mnist_folder() is None, reason="no MNIST files here; set GRAPHNN_DATA to a folder with t10k-...")
 def test_mnist_reaches_94_percent(tmp_path):
-    result = load("mnist").main(mnist_folder(), epochs=8)
+    result = load("mnist").main(mnist_folder(), epochs=6)
     assert result["accuracy"] >= 0.94
     assert left_behind(tmp_path) == []
 

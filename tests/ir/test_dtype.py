@@ -13,7 +13,8 @@ from graphnn.ir.dtype import ALL, BY_NAME, as_dtype, promote, result_dtype
 
 # The table of the standard, "Type Promotion Rules", row by row; "-" stands for what it leaves undefined and graphnn
 # refuses. bfloat16 is not in the standard: with float16 it gives float32, the smallest type that holds both.
-ORDER = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 bfloat16 float32 float64".split()
+ORDER = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+ORDER += ["float16", "bfloat16", "float32", "float64"]
 TABLE = """
 bool -     -     -     -     -      -      -      -      -        -        -       -
 -    int8  int16 int32 int64 int16  int32  int64  -      -        -        -       -
@@ -95,7 +96,7 @@ def test_python_types_and_byte_order():
 
 @pytest.mark.parametrize("value", [None, "float", "complex64", np.complex128, "datetime64", object, {}, [], 3, "f4"])
 def test_what_is_no_data_type(value):
-    with pytest.raises(DTypeError, match="no data type .*; graphnn has bool, int8"):
+    with pytest.raises(DTypeError, match="there is no data type"):
         as_dtype(value)
     assert all(dtype != value for dtype in ALL)
 

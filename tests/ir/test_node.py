@@ -20,7 +20,7 @@ SHIFTS = {"<<": operator.lshift, ">>": operator.rshift}
 
 X = np.array([[1.5, -2.0, 3.0], [0.5, 2.0, -0.25]], "float32")
 Y = np.array([2.0, -3.0, 1.5], "float32")
-I = np.array([[7, -8, 9], [1, 0, -5]], "int32")
+K = np.array([[7, -8, 9], [1, 0, -5]], "int32")
 J = np.array([3, -2, 4], "int32")
 
 
@@ -50,24 +50,24 @@ def test_arithmetic(symbol):
 
 @pytest.mark.parametrize("symbol", ["+", "-", "*", "//", "%"])
 def test_arithmetic_of_integers(symbol):
-    on_both_sides(ARITHMETIC[symbol], I, J)
+    on_both_sides(ARITHMETIC[symbol], K, J)
 
 
 @pytest.mark.parametrize("symbol", COMPARISON)
 def test_comparison(symbol):
     on_both_sides(COMPARISON[symbol], X, Y)
-    on_both_sides(COMPARISON[symbol], I, J)
+    on_both_sides(COMPARISON[symbol], K, J)
 
 
 @pytest.mark.parametrize("symbol", BITWISE)
 def test_bitwise(symbol):
-    on_both_sides(BITWISE[symbol], I, J)
-    on_both_sides(BITWISE[symbol], I > 0, J > 0)
+    on_both_sides(BITWISE[symbol], K, J)
+    on_both_sides(BITWISE[symbol], K > 0, J > 0)
 
 
 @pytest.mark.parametrize("symbol", SHIFTS)
 def test_shifts(symbol):
-    on_both_sides(SHIFTS[symbol], I, np.array([1, 2, 3], "int32"))
+    on_both_sides(SHIFTS[symbol], K, np.array([1, 2, 3], "int32"))
 
 
 def test_matrix_product():
@@ -256,7 +256,9 @@ def test_names():
     assert (h.op, h.inputs[0] is x, h.spec) == (gn.relu(x).op, True, x.spec)
     for wrong in ("", 3, None):
         with pytest.raises(GraphError, match="a name is a non-empty str"):
-            x.named(wrong)
+            h.named(wrong)
+    with pytest.raises(GraphError, match="the input 'x' cannot be renamed"):
+        x.named("y")
     w = gn.parameter("w", 1.0)
     with pytest.raises(GraphError, match="the variable 'w' cannot be renamed"):
         w.named("v")
@@ -319,7 +321,7 @@ def test_hash_is_identity():
         (lambda x: gn.sum(x).named("loss"), "loss = sum(x): float32[]"),
         (lambda x: gn.constant([[1, 2]]), "constant: int64[1, 2]"),
         (lambda x: gn.concat([x] * 9), "concat(x, x, x, x, x, x, …): float32[9*batch, 3]"),
-        (lambda x: x.named("a\nb\x00"), "a\\nb\\x00 = placeholder: float32[batch, 3]"),
+        (lambda x: gn.relu(x).named("a\nb\x00"), "a\\nb\\x00 = relu(x): float32[batch, 3]"),
         (lambda x: gn.parameter("w", 1.0), "w = parameter: float32[]"),
         (lambda x: gn.arange("n"), "iota: int64[n]"),
     ],

@@ -107,7 +107,7 @@ def test_axes(ndim):
         assert normalize_axis("sum", axis, ndim) == axis % ndim
         assert normalize_axis("sum", np.int64(axis), ndim) == axis % ndim
     for axis in (-ndim - 1, ndim):
-        with pytest.raises(ShapeError, match=f"sum: axis {axis} is out of range for {ndim} axes"):
+        with pytest.raises(ShapeError, match=f"sum: axis {axis} is out of range for "):
             normalize_axis("sum", axis, ndim)
     assert normalize_axes("sum", None, ndim) == tuple(range(ndim))
 

@@ -234,7 +234,7 @@ class TestInitializers:
             (nn.init.normal(std=0.3), lambda i, o: 0.09),
             (nn.init.uniform(low=-1.0, high=1.0), lambda i, o: 1 / 3),
         ],
-        )
+    )
     def test_mean_and_variance(self, shape, init, variance):
         field = int(np.prod(shape[:-2]))
         expected = variance(field * shape[-2], field * shape[-1])

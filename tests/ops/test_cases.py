@@ -18,7 +18,6 @@ from graphnn.testing import (
     all_cases,
     assert_close,
     assert_same_bits,
-    check_gradients,
     in_layout,
 )
 from graphnn.testing.strategies import samples
@@ -131,7 +130,6 @@ def test_gradients(case, data):
 @selected(lambda case: case.wrt == ())
 def test_what_has_no_derivative_is_a_constant(case):
     x = gn.placeholder("x", (3,), "float64")
-    check_gradients(case.build(x) * 2.0 + gn.sin(x), {x: np.array([0.1, 0.2, 0.3])}, modes=["forward"], raises=False)
     g = gn.evaluate(gn.grad(gn.sum(case.build(x) * gn.sin(x)), x), {x: np.array([0.1, 0.2, 0.3])})
     assert_close(g, np.array([0.1, 0.2, 0.3]) * np.cos([0.1, 0.2, 0.3]), rtol=1e-12)
 

@@ -97,7 +97,7 @@ def test_third_derivatives_by_jacobians():
 def test_jacobians_where_nothing_depends():
     x, z = gn.placeholder("x", (2,)), gn.placeholder("z", (3,))
     for y in (z, gn.sum(z), gn.stack([z, z])):
-        with pytest.raises(DifferentiationError, match="jacobian|jvp"):
+        with pytest.raises(DifferentiationError, match="jacobian: "):
             gn.jacobian(y, x)
         got = gn.evaluate(gn.jacobian(y, x, allow_unused=True), {x: [1.0, 2.0], z: [1.0, 2.0, 3.0]})
         np.testing.assert_array_equal(got, np.zeros((*y.shape, 2)))
@@ -114,11 +114,11 @@ def test_jacobians_need_known_sizes():
 def test_an_error_names_the_function_that_was_called():
     x, z = gn.placeholder("x", (2,)), gn.placeholder("z", (5,))
     for y in (z, gn.sum(z)):
-        with pytest.raises(DifferentiationError, match="^jacobian: "):
+        with pytest.raises(DifferentiationError, match=r"^jacobian: "):
             gn.jacobian(y, x)
-    with pytest.raises(DifferentiationError, match="^hessian: "):
+    with pytest.raises(DifferentiationError, match=r"^hessian: "):
         gn.hessian(gn.sum(z), x)
-    with pytest.raises(DifferentiationError, match="^hvp: "):
+    with pytest.raises(DifferentiationError, match=r"^hvp: "):
         gn.hvp(gn.sum(z), x, [1.0, 1.0])
-    with pytest.raises(DifferentiationError, match="^hessian: the loss is not a scalar"):
+    with pytest.raises(DifferentiationError, match=r"^hessian: the loss is not a scalar"):
         gn.hessian(x * x, x)

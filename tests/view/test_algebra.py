@@ -59,6 +59,7 @@ def test_printed_forms(node, python, latex):
 
 # Names of operations that exist only inside graphs; what they print is no call of a public function.
 INNER = {"gather", "scatter_add", "scatter_set", "scatter_reduce", "unslice", "part", "random_bits", "constant", "inf"}
+INNER |= {"cofactor", "spherical_j", "i3"}
 CALLED = re.compile(r"(?<![\w.])[a-z_]\w*(?=[(\[]|\b)")
 CASES = [case for case in all_cases() if case.samples[-1]]
 

@@ -54,4 +54,5 @@ def failure(node: Node, operands: Sequence[Any], error: Exception) -> Exception:
         needed = f", which takes {size * node.dtype.bits // 8:,} bytes" if isinstance(size, int) else ""
         hint = f"There is no memory for {node.spec}{needed}."
         return ExecutionError(f"{node.op.name}: out of memory", hint, operands=rows, at=where_it_comes_from(node))
-    return kind(f"{node.op.name}: {error}", operands=rows, at=where_it_comes_from(node))
+    hints = ("Indices count from 0; negative ones count from the end.",) if kind is IndexRangeError else ()
+    return kind(f"{node.op.name}: {error}", *hints, operands=rows, at=where_it_comes_from(node))

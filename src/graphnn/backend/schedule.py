@@ -48,4 +48,6 @@ def schedule(outputs: Sequence[Node], arguments: Sequence[Node], *, keep_all: bo
         steps.append(Slot(node, tuple([slot[n] for n in node.inputs]), slot[node], free))
     steps.reverse()
     leaves = tuple((node, slot[node]) for node in order if node not in given and not node.inputs)
-    return Schedule(tuple(steps), tuple(slot[n] for n in arguments), leaves, tuple(slot[n] for n in outputs), len(order))
+    return Schedule(
+        tuple(steps), tuple(slot[n] for n in arguments), leaves, tuple(slot[n] for n in outputs), len(order)
+    )

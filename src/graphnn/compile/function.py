@@ -103,8 +103,9 @@ class Function:
             raise GraphError(f"on_unused is 'raise' or 'ignore', not {unused!r}")
         needed = set(self.graph.inputs)
         spare = [a for a in self._signature.arguments if a.node not in needed]
-        if spare:  # an input may be there for its size only
+        if spare:  # an input may be there for a size only, if no other one tells it
             sizes = {name for node in self.graph.nodes for name in (node.spec.names | node.op.size_names())}
+            sizes -= {str(size) for node in self.graph.inputs for size in node.shape}
             spare = [a for a in spare if not a.spec.names & sizes]
         if spare and unused == "raise":
             raise GraphError(
@@ -211,8 +212,8 @@ def evaluate(outputs: Any, feeds: Mapping[Any, Any] | None = None) -> Any:
     pairs = [(new, given[old]) for old, new in stand_in.items() if new in needed or new.spec.names & names]
     arguments = [Argument(node, repr(node.name)) for node, _ in pairs]
     arrays = [argument.check(value) for argument, (_, value) in zip(arguments, pairs, strict=True)]
-    sizes = bind_sizes(arguments, arrays)
     check_bound(arguments, graph.nodes)
+    sizes = bind_sizes(arguments, arrays)
     inputs: list[Node] = [*(a.node for a in arguments), *graph.parameters, *graph.states]
     arrays += [v.cell.array for v in (*graph.parameters, *graph.states)]
     if sizes:
@@ -249,14 +250,19 @@ def _explicit(updates: Mapping[Any, Any] | None) -> dict[Variable, Node]:
         if not isinstance(variable, Variable):
             what = variable.label if isinstance(variable, Node) else repr(variable)
             raise GraphError(
-                f"updates: {what} is neither a parameter nor a state", "Only gn.parameter and gn.state keep values."
+                f"updates: {what} is neither a parameter nor a state",
+                "The keys are the parameters themselves, not their names."
+                if isinstance(variable, str)
+                else "Only what gn.parameter and gn.state make keeps a value.",
             )
         node = as_node(value, variable.dtype)
         if node.spec != variable.spec:
             error = DTypeError if node.dtype is not variable.dtype else ShapeError
             raise error(
                 f"updates: the new value of {variable.label} is {node.spec}, not {variable.spec}",
-                f"Cast it: new_value.astype('{variable.dtype}')." if error is DTypeError else "",
+                f"Cast it: new_value.astype('{variable.dtype}')."
+                if error is DTypeError
+                else "The new value needs the shape of the variable; is an operand broadcast in it?",
                 operands=operand_rows((variable, node), ("variable", "new value")),
                 at=str(user_source() or ""),
             )

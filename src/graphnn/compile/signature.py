@@ -46,8 +46,10 @@ class Argument:
             array = to_array(value, self.spec.dtype)
             dtype = as_dtype(array.dtype)
         except (DTypeError, ValueError) as error:
+            uneven = isinstance(error, ValueError)
             raise DTypeError(
-                f"argument {self.path}: expected {self.spec}, got {type(value).__name__}", str(error).splitlines()[0]
+                f"argument {self.path}: expected {self.spec}, got {type(value).__name__}",
+                "Its lists have different lengths." if uneven else "Give an array, a number or lists of numbers.",
             ) from None
         if dtype is not self.spec.dtype:
             raise DTypeError(
@@ -57,9 +59,12 @@ class Argument:
         return array
 
     def _wrong_shape(self, array: Array) -> ShapeError:
-        hint = ""
+        hint = f"The number of its axes is {array.ndim}, wanted is {len(self.spec.shape)}."
         if array.ndim == len(self.spec.shape) - 1:
             hint = "An axis is missing; for a batch of one write array[None]."
+        elif array.ndim == len(self.spec.shape):
+            wrong = [i for i, size in enumerate(self.spec.shape) if isinstance(size, int) and size != array.shape[i]]
+            hint = f"Axis {wrong[0]} has the size {array.shape[wrong[0]]}, wanted is {self.spec.shape[wrong[0]]}."
         return ShapeError(
             f"argument {self.path}: expected {self.spec}, got {self.spec.dtype}{shape_text(array.shape)}", hint
         )
@@ -98,7 +103,7 @@ def bind_sizes(arguments: Sequence[Argument], arrays: Sequence[Array]) -> dict[s
         if expected != size:
             raise ShapeError(
                 f"argument {argument.path}: axis {axis} is {size}, but {wanted} is {expected} "
-                f"for {', '.join(f'{n} = {sizes[n]}' for n in sorted(wanted.names))}"
+                f"for {', '.join(f'{n} = {sizes[n]}' for n in sorted(wanted.names) if n in sizes)}"
             )
     return sizes
 
@@ -131,7 +136,9 @@ class Signature:
                     "Inputs are made with gn.placeholder(name, shape); parameters need not be listed.",
                 )
             if node in seen:
-                raise GraphError(f"the placeholder {node.name!r} is listed twice: at {seen[node]} and at {path}")
+                raise GraphError(
+                    f"the placeholder {node.name!r} is listed twice: at {seen[node]} and at {path}", "List it once."
+                )
             seen[node] = path
             self.arguments.append(Argument(node, repr(node.name)))
         # The top level of the tree gives the parameters of the call: a dict by its keys, a list by position or by name.
@@ -171,7 +178,10 @@ class Signature:
             filled[places[0]] = value
         missing = [name or f"number {i}" for i, name in enumerate(self.names) if filled[i] is _MISSING]
         if missing:
-            raise GraphError(f"missing argument {listing(missing)}; the function takes {self.text()}")
+            raise GraphError(
+                f"missing argument {listing(missing)}; the function takes {self.text()}",
+                f"Give it by position or by name: f(..., {missing[0]}=array)." if missing[0].isidentifier() else "",
+            )
         return tuple(filled)
 
     def text(self) -> str:

@@ -14,11 +14,14 @@ from graphnn.ir.algebra import Style, expression, name_of
 from graphnn.ir.arrays import Array
 from graphnn.ir.graph import Graph
 from graphnn.ir.leaves import Constant, Parameter, Placeholder, constant
-from graphnn.ir.node import Node, operand_rows
+from graphnn.ir.node import Node, operand_rows, printable
 from graphnn.ir.op import Leaf
 from graphnn.ir.source import serving, user_source
+from graphnn.ir.symbols import latex_name
 from graphnn.rewrite.pipeline import expand_composites
 from graphnn.transform.reverse import Contribution, Pull, Step, checked_targets, reverse_pass
+
+_WIDEST = 60  # columns of a rule in the printed table
 
 
 class ForwardStep(NamedTuple):
@@ -93,7 +96,8 @@ class Trace:
             rows += [(str(t.number), t.symbol, f"+= {t.rule}", f"= {_show(t.value)}") for t in step.terms]
             rows.append(("", step.symbol, "", f"= {_show(step.value)}"))
         body = [row for row in rows if row[1]]
-        widths = [max(len(row[i]) for row in body) for i in range(3)]
+        # A rule that is longer than most moves only its own value to the right.
+        widths = [max(min(len(row[i]), _WIDEST) for row in body) for i in range(3)]
         lines = []
         for number, symbol, rule, value in rows:
             if not symbol:
@@ -157,6 +161,8 @@ def trace(
       11  ∂z/∂γ1  += ∂z/∂γ3 * γ2       = 3
           ∂z/∂γ1                       = 2.58385
     """
+    if not isinstance(loss, Node):
+        raise GraphError(f"trace: the loss is a node, not {loss!r}")
     if loss.ndim != 0 or not loss.dtype.is_floating:
         raise DifferentiationError(
             f"trace: the loss is not a floating-point scalar: {loss.label} is {loss.spec}",
@@ -164,7 +170,7 @@ def trace(
             operands=operand_rows((loss,), ("loss",)),
             at=str(user_source() or ""),
         )
-    title = loss.name or "z"
+    title = printable(loss.name or "z", 40)
     nodes = Graph(loss).nodes
     stands_for = dict(zip(nodes, expand_composites(nodes, lambda op: False) if expand else nodes, strict=True))
     targets = [stands_for[node] for node in _targets(loss, nodes, wrt)]
@@ -213,9 +219,10 @@ class _Names:
 
     def __init__(self, nodes: list[Node], adjoints: Mapping[Node, Node], symbol: str, title: str, style: Style) -> None:
         self.style = style
-        greek = {"γ": r"\gamma"}.get(symbol, symbol)
+        if style == "latex":
+            title, symbol = latex_name(title), latex_name(symbol)
         self.symbols = {
-            node: f"{symbol}{i}" if style == "python" else f"{greek}_{{{i}}}" for i, node in enumerate(nodes, 1)
+            node: f"{symbol}{i}" if style == "python" else f"{symbol}_{{{i}}}" for i, node in enumerate(nodes, 1)
         }
         self.adjoints = {
             node: f"∂{title}/∂{self.symbols[node]}"

@@ -150,7 +150,7 @@ def gelu(x: Operand, /, *, approximate: str = "none") -> Node:
 
 
 @composite(latex=r"\operatorname{{softmax}}_{{{axis}}}\left({0}\right)")
-def softmax(x: Operand, /, *, axis: int = -1) -> Node:
+def softmax(x: Operand, /, axis: int = -1) -> Node:
     """Normalised exponential ``exp(x) / sum(exp(x))`` along an axis: positive numbers that sum to 1.
 
     >>> gn.evaluate(gn.softmax([0.0, 1.0, 1000.0])).round(4)
@@ -169,8 +169,8 @@ def _(g: Node, x: Node, *, out: Node, axis: int) -> tuple[Cotangent, ...]:
 
 
 @composite(latex=r"\operatorname{{log\_softmax}}_{{{axis}}}\left({0}\right)")
-def log_softmax(x: Operand, /, *, axis: int = -1) -> Node:
-    """``log(softmax(x)) = x - logsumexp(x)`` along an axis, without overflow or loss.
+def log_softmax(x: Operand, /, axis: int = -1) -> Node:
+    """``log(softmax(x)) = x - logsumexp(x)`` along an axis, without overflow.
 
     >>> gn.evaluate(gn.log_softmax([0.0, 1000.0]))
     array([-1000.,     0.], dtype=float32)

@@ -8,7 +8,7 @@ from graphnn.errors import DTypeError, ShapeError
 from graphnn.ir.dims import Size, as_size
 from graphnn.ir.dtype import DEFAULT_FLOAT, DEFAULT_INT, DType, as_dtype
 from graphnn.ir.leaves import DimSize, Iota, constant
-from graphnn.ir.node import Node
+from graphnn.ir.node import Node, explain
 from graphnn.ir.spec import as_shape, normalize_axis
 from graphnn.ops.bitwise import astype
 from graphnn.ops.movement import broadcast_to, expand_dims
@@ -148,7 +148,8 @@ def one_hot(x: Operand, /, num_classes: Size, *, dtype: Any = DEFAULT_FLOAT) -> 
     """
     node = as_node(x)
     if not node.dtype.is_integer:
-        raise DTypeError(f"one_hot takes integers, not {node.dtype}", "Cast them: labels.astype('int64').")
+        error = DTypeError(f"one_hot takes integers, not {node.dtype}", "Cast them: labels.astype('int64').")
+        raise explain(error, (node,))
     if node.dtype.bits < 64:  # all class numbers must fit, or 300 classes would meet uint8 twice
         node = astype(node, DEFAULT_INT)
     classes = Iota(as_size(num_classes), node.dtype)()

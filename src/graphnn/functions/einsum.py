@@ -54,7 +54,10 @@ def _parse(subscripts: str, nodes: list[Node]) -> tuple[list[str], str]:
     inputs, arrow, output = text.partition("->")
     terms = inputs.split(",")
     if len(terms) != len(nodes):
-        raise ShapeError(f"einsum: {subscripts!r} names {len(terms)} operands, {len(nodes)} are given")
+        raise ShapeError(
+            f"einsum: {subscripts!r} names {len(terms)} operands, the number given is {len(nodes)}",
+            "Commas separate the operands: 'ij,jk->ik' is for two.",
+        )
     spare = [c for c in string.ascii_letters if c not in text]
     extra = max(
         (n.ndim - len(t.replace("...", "")) for t, n in zip(terms, nodes, strict=True) if "..." in t), default=0
@@ -82,7 +85,10 @@ def _check_sizes(terms: list[str], nodes: list[Node]) -> None:
         for letter, size in zip(term, node.shape, strict=True):
             known = sizes.get(letter, 1)
             if known != 1 and size != 1 and known != size:
-                raise ShapeError(f"einsum: axis '{letter}' has two sizes: {known} != {size}")
+                raise ShapeError(
+                    f"einsum: axis '{letter}' has two sizes: {known} != {size}",
+                    "A letter means one size in all operands.",
+                )
             if known == 1:
                 sizes[letter] = size
 

@@ -10,11 +10,11 @@ from graphnn.ir.dims import Size, as_size, exact_quotient
 from graphnn.ir.dtype import bool_, int64
 from graphnn.ir.leaves import DimSize, Iota, constant
 from graphnn.ir.node import Node
-from graphnn.ir.spec import broadcast, normalize_axes, normalize_axis, shape_text
+from graphnn.ir.spec import broadcast, normalize_axis, shape_text
 from graphnn.ops.comparison import where
 from graphnn.ops.indexing import take
 from graphnn.ops.movement import Pad, Part, Reshape, Slice, broadcast_to, concat, expand_dims, permute_dims
-from graphnn.ops.operands import Operand, as_node
+from graphnn.ops.operands import Operand, as_node, axes_of, axis_of
 
 
 def flip(x: Operand, /, *, axis: int | Sequence[int] | None = None) -> Node:
@@ -24,7 +24,7 @@ def flip(x: Operand, /, *, axis: int | Sequence[int] | None = None) -> Node:
     array([3, 2, 1])
     """
     node = as_node(x)
-    axes = normalize_axes("flip", axis, node.ndim)
+    axes = axes_of("flip", axis, node)
     return Slice(tuple((None, None, -1 if i in axes else 1) for i in range(node.ndim)))(node)
 
 
@@ -35,7 +35,7 @@ def moveaxis(x: Operand, source: int | Sequence[int], destination: int | Sequenc
     (3, 4, 2)
     """
     node = as_node(x)
-    old, new = normalize_axes("moveaxis", source, node.ndim), normalize_axes("moveaxis", destination, node.ndim)
+    old, new = axes_of("moveaxis", source, node), axes_of("moveaxis", destination, node)
     if len(old) != len(new):
         raise ShapeError(f"moveaxis: {len(old)} axes for {len(new)} places")
     order = [axis for axis in range(node.ndim) if axis not in old]
@@ -84,7 +84,7 @@ def repeat(x: Operand, repeats: int, /, *, axis: int | None = None) -> Node:
         raise ShapeError(f"repeat: the number of times is an int from 0, not {repeats!r}")
     if axis is None:
         node, axis = Reshape((node.spec.size,))(node), 0
-    place = normalize_axis("repeat", axis, node.ndim)
+    place = axis_of("repeat", axis, node)
     shape = node.shape
     spread = broadcast_to(expand_dims(node, axis=place + 1), (*shape[: place + 1], repeats, *shape[place + 1 :]))
     return Reshape((*shape[:place], shape[place] * repeats, *shape[place + 1 :]))(spread)

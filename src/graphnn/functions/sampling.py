@@ -71,7 +71,7 @@ def dropout(x: Operand, source: Node, /, *, p: float = 0.5, draw: int = 0) -> No
     """
     node = as_node(x)
     if not 0.0 <= p <= 1.0:
-        raise GraphError(f"dropout: p is a probability from 0 to 1, not {p!r}")
+        raise GraphError(f"dropout: p is a probability from 0 to 1, not {p!r}", "For 50 % write p=0.5.")
     if p == 1.0:
         return where(bernoulli(source, 0.0, node.shape, draw=draw), node, 0)
     keep = bernoulli(source, 1.0 - p, node.shape, draw=draw)

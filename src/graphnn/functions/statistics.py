@@ -25,7 +25,7 @@ Axes = int | Sequence[int] | None
 
 
 @composite(latex=r"\operatorname{{mean}}_{{{axis}}}\left({0}\right)")
-def mean(x: Operand, /, *, axis: Axes = None, keepdims: bool = False) -> Node:
+def mean(x: Operand, /, axis: Axes = None, *, keepdims: bool = False) -> Node:
     """Arithmetic mean ``sum(x) / n`` over the given axes, or over all; NaN for n = 0.
 
     >>> gn.evaluate(gn.mean([[1.0, 2.0], [3.0, 5.0]], axis=0))
@@ -40,7 +40,7 @@ def mean(x: Operand, /, *, axis: Axes = None, keepdims: bool = False) -> Node:
 
 
 @composite(latex=r"\operatorname{{var}}_{{{axis}}}\left({0}\right)")
-def var(x: Operand, /, *, axis: Axes = None, correction: float = 0.0, keepdims: bool = False) -> Node:
+def var(x: Operand, /, axis: Axes = None, *, correction: float = 0.0, keepdims: bool = False) -> Node:
     """Variance ``sum((x - mean(x))**2) / (n - correction)``; ``correction=1`` for the unbiased estimate of a sample.
 
     >>> gn.evaluate(gn.var([1.0, 2.0, 3.0])).round(4)
@@ -56,7 +56,7 @@ def var(x: Operand, /, *, axis: Axes = None, correction: float = 0.0, keepdims: 
 
 
 @composite(latex=r"\operatorname{{std}}_{{{axis}}}\left({0}\right)")
-def std(x: Operand, /, *, axis: Axes = None, correction: float = 0.0, keepdims: bool = False) -> Node:
+def std(x: Operand, /, axis: Axes = None, *, correction: float = 0.0, keepdims: bool = False) -> Node:
     """Standard deviation ``sqrt(var(x))``.
 
     >>> gn.evaluate(gn.std([1.0, 2.0, 3.0])).round(4)
@@ -70,7 +70,7 @@ def _spread(value: Node, x: Node, axes: tuple[int, ...]) -> Node:
 
 
 @composite(latex=r"\left\lVert {0} \right\rVert_{{{ord}}}")
-def vector_norm(x: Operand, /, *, axis: Axes = None, keepdims: bool = False, ord: float = 2.0) -> Node:
+def vector_norm(x: Operand, /, axis: Axes = None, *, keepdims: bool = False, ord: float = 2.0) -> Node:
     """p-norm ``sum(abs(x)**ord)**(1/ord)`` over the given axes, or over all; ``ord=inf`` is the largest magnitude.
 
     At the zero vector, where the norm has a kink, its derivative is 0.
@@ -94,7 +94,7 @@ def vector_norm(x: Operand, /, *, axis: Axes = None, keepdims: bool = False, ord
 
 
 @composite(latex=r"\operatorname{{logsumexp}}_{{{axis}}}\left({0}\right)")
-def logsumexp(x: Operand, /, *, axis: Axes = None, keepdims: bool = False) -> Node:
+def logsumexp(x: Operand, /, axis: Axes = None, *, keepdims: bool = False) -> Node:
     """``log(sum(exp(x)))`` without overflow: the largest element is taken out first. -inf where all elements are.
 
     Its derivative is ``exp(x - logsumexp(x))``, which is softmax(x).

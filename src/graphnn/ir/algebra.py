@@ -313,7 +313,7 @@ def static_fields(node: Node) -> str:
 @functools.lru_cache(maxsize=512)
 def _usual_options(definition: Any) -> dict[str, Any]:
     parameters = inspect.signature(definition.function).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    return {p.name: p.default for p in parameters if p.kind is not p.POSITIONAL_ONLY}
 
 
 def _all_axes(node: Node) -> bool:

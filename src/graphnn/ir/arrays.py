@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from graphnn.errors import DTypeError, ShapeError
+from graphnn.errors import DTypeError, GraphnnError, ShapeError
 from graphnn.ir.dtype import DType, as_dtype
 from graphnn.ir.spec import Spec, shape_text
 
@@ -50,15 +50,31 @@ def own_array(value: object, spec: Spec, what: str) -> Array:
             f"{what} must be {spec.dtype}, got {array.dtype.name}", f"Cast it: array.astype('{spec.dtype}')."
         )
     if array.shape != spec.shape:
-        raise ShapeError(f"{what} must have the shape {shape_text(spec.shape)}, got {shape_text(array.shape)}")
+        raise ShapeError(
+            f"{what} must have the shape {shape_text(spec.shape)}, got {shape_text(array.shape)}",
+            "Its shape was fixed when it was made.",
+        )
     return native(array, copy=True)
+
+
+def as_numpy(value: object) -> Array:
+    """``numpy.asarray``, with a clear error for lists of lists whose lengths differ."""
+    try:
+        return np.asarray(value)
+    except GraphnnError:  # a node among them says by itself that it is no value
+        raise
+    except ValueError:
+        raise ShapeError(
+            "a list does not make an array: its rows have different lengths",
+            "Give all rows the same length, or pad them.",
+        ) from None
 
 
 def to_array(value: object, dtype: DType) -> Array:
     """A NumPy array as it is; Python numbers and lists of them in `dtype`, where that keeps their kind and value."""
     if isinstance(value, np.ndarray):
         return value
-    array = np.asarray(value)
+    array = as_numpy(value)
     if not isinstance(value, np.generic) and _weakly_fits(array, dtype):
         return array.astype(dtype.numpy)
     return array

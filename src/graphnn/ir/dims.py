@@ -98,7 +98,10 @@ class Dim:
 
     def __init__(self, name: str) -> None:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise GraphError(f"a size is an int or a name such as 'batch', not {name!r}")
+            raise GraphError(
+                f"a size is an int or a name such as 'batch', not {name!r}",
+                "A name is made of letters, digits and _." if isinstance(name, str) else "",
+            )
         self._fill({((name, 1),): 1})
 
     def _fill(self, terms: dict[Monomial, int]) -> None:
@@ -180,7 +183,11 @@ class Dim:
             # A quotient stands alone or in parentheses: Python reads 2*h//2 as (2*h)//2, and -h//2 as (-h)//2.
             alone = len(mono) == 1 and magnitude == 1 and (factor > 0 or bool(text))
             body = "*".join(
-                (f"({a})" if not isinstance(a, str) and (power > 1 or (isinstance(a, Quotient) and not alone)) else str(a))
+                (
+                    f"({a})"
+                    if not isinstance(a, str) and (power > 1 or (isinstance(a, Quotient) and not alone))
+                    else str(a)
+                )
                 + (f"**{power}" if power > 1 else "")
                 for a, power in mono
             )
@@ -199,9 +206,14 @@ def as_size(value: object) -> Size:
     try:
         size = int(value.__index__())  # type: ignore[attr-defined]
     except (AttributeError, TypeError):
-        raise ShapeError(f"a size is an int, a name such as 'batch' or a Dim, not {value!r}") from None
+        raise ShapeError(
+            f"a size is an int, a name such as 'batch' or a Dim, not {value!r}",
+            "Give a size that is not known yet a name, such as ('batch', 784).",
+        ) from None
     if size < 0:
-        raise ShapeError(f"a size cannot be negative: {size}")
+        raise ShapeError(
+            f"a size cannot be negative: {size}", "Give a size that is not known yet a name, such as ('batch', 784)."
+        )
     if size >= 2**63:
         raise ShapeError(f"the size {size} is too large: it does not fit 63 bits")
     return size

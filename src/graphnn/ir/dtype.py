@@ -90,6 +90,8 @@ BY_NAME: dict[str, DType] = {dtype.name: dtype for dtype in ALL}
 
 DEFAULT_FLOAT = float32
 DEFAULT_INT = int64
+_OTHER_NAMES = {"float": "float32", "single": "float32", "double": "float64", "half": "float16", "int": "int64"}
+_OTHER_NAMES |= {"long": "int64", "short": "int16", "byte": "int8", "char": "int8", "bool_": "bool"}
 _PYTHON = {bool: bool_, int: DEFAULT_INT, float: DEFAULT_FLOAT}
 
 
@@ -117,8 +119,11 @@ def as_dtype(value: object) -> DType:
         except (TypeError, ValueError):
             found = None
     if found is None:
-        hint = nearest(value, BY_NAME) if isinstance(value, str) else ""
-        raise DTypeError(f"no data type {value!r}; graphnn has {', '.join(BY_NAME)}." + (f" {hint}" if hint else ""))
+        hint = ""
+        if isinstance(value, str):
+            hint = f"Did you mean '{_OTHER_NAMES[value]}'?" if value in _OTHER_NAMES else nearest(value, BY_NAME)
+        shown = value.name if isinstance(value, np.dtype) else value.__name__ if isinstance(value, type) else value
+        raise DTypeError(f"there is no data type {shown!r}", hint, f"There is {', '.join(BY_NAME)}.")
     return found
 
 

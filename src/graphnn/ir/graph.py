@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphnn.errors import GraphError, GraphnnError
 from graphnn.ir.leaves import Constant, Parameter, Placeholder, State, Variable, set_cell
-from graphnn.ir.node import OPERATORS, Node, build, make
+from graphnn.ir.node import HOOKS, Node, build, make
 from graphnn.ir.op import Leaf, Op
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Graph:
         return f"Graph({counts} -> {', '.join(f'{node.label}: {node.spec}' for node in self.outputs[:4])})"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **options: Any) -> dict[str, Any]:
-        show = OPERATORS.get("_repr_mimebundle_")
+        show = HOOKS.get("mimebundle")
         return {"text/plain": repr(self)} if show is None else show(self, include, exclude)
 
     def of_kind(self, kind: type[Op]) -> tuple[Node, ...]:

@@ -9,14 +9,15 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from graphnn.errors import DTypeError, GraphError, ShapeError
-from graphnn.ir.arrays import Array, native, own_array
+from graphnn.ir.arrays import Array, as_numpy, native, own_array
 from graphnn.ir.dims import Size
 from graphnn.ir.dtype import BY_NAME, DEFAULT_FLOAT, DEFAULT_INT, DType, as_dtype
 from graphnn.ir.node import Node, build, check_name, setter
 from graphnn.ir.op import Leaf
-from graphnn.ir.spec import Spec, as_shape
+from graphnn.ir.spec import Spec, as_shape, shape_text
 
-Initializer: TypeAlias = Callable[[tuple[int, ...], np.random.Generator], Array]
+# In quotes: to name np.random is to import it, which takes a tenth of the time of importing NumPy.
+Initializer: TypeAlias = "Callable[[tuple[int, ...], np.random.Generator], Array]"
 """Makes the first value of a parameter from its shape and a generator of random numbers."""
 
 
@@ -122,6 +123,11 @@ class Variable(Node):
 
     @value.setter
     def value(self, value: Any) -> None:
+        if isinstance(value, Node):
+            raise GraphError(
+                f"the value of {self.label!r} is an array, not the node {value.label}",
+                "Compute it, gn.evaluate(node), or let a function do it: gn.function(..., updates={w: node}).",
+            )
         self.cell.array = own_array(value, self.spec, f"the value of {self.label!r}")
 
     @property
@@ -200,13 +206,17 @@ def parameter(
         sizes = as_shape(shape)
         if not all(isinstance(size, int) for size in sizes):
             raise ShapeError(
-                f"parameter {name!r}: the shape of a parameter is fixed, it cannot hold named sizes: {sizes}"
+                f"parameter {name!r}: the shape of a parameter is fixed, it cannot hold named sizes: {shape_text(sizes)}",
+                "Give numbers; named sizes are for inputs.",
             )
         array = np.asarray(value(sizes, np.random.default_rng(seed)))
         array = array.astype(as_dtype(dtype or DEFAULT_FLOAT).numpy)
     else:
         if shape is not None:
-            raise GraphError(f"parameter {name!r}: the array has its own shape, do not give another")
+            raise GraphError(
+                f"parameter {name!r}: the array has its own shape, do not give another",
+                "Write parameter(name, array), or parameter(name, initializer, shape).",
+            )
         array = _first_value(value, dtype)
     return variable_like(Parameter(), name, array, trainable=True)
 
@@ -239,7 +249,7 @@ def _first_value(value: Any, dtype: Any) -> Array:
         raise GraphError(
             f"a value is an array or a number, not the node {value.label}", "Compute it: gn.evaluate(node)."
         )
-    array = np.asarray(value)
+    array = as_numpy(value)
     if dtype is None and not isinstance(value, (np.ndarray, np.generic)):
         dtype = {"f": DEFAULT_FLOAT, "i": DEFAULT_INT}.get(array.dtype.kind)
     wanted = as_dtype(array.dtype if dtype is None else dtype)

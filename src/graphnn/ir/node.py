@@ -21,8 +21,11 @@ from graphnn.ir.spec import Shape, Spec
 OperandLike: TypeAlias = "Node | np.ndarray[Any, Any] | np.generic | bool | int | float"
 """What may stand beside a node in an expression."""
 
-OPERATORS: dict[str, Callable[..., Any]] = {}
+OPERATORS: dict[str, Callable[..., Node]] = {}
 """The functions behind the operators and methods of Node, by name; filled by `graphnn.ops` and `graphnn.functions`."""
+
+HOOKS: dict[str, Callable[..., Any]] = {}
+"""What else higher floors add to nodes and graphs: ``at``, and how notebooks show them (``mimebundle``)."""
 
 # What ``array + node`` asks for: NumPy, being on the left, is asked first, and hands the operation on to the node.
 _UFUNCS: dict[Any, str] = {
@@ -52,6 +55,7 @@ _ELSEWHERE = {
     "long": "Use node.astype('int64').",
     "to": "Use node.astype(dtype).",
     "cuda": "Choose a backend when compiling: gn.function(..., backend=...).",
+    "value": "Only parameters and states hold values. Compute one: gn.evaluate(node, {x: array}).",
     "data": "Only parameters and states hold values: parameter.value.",
     "requires_grad": "Every floating-point node can be differentiated: gn.grad(loss, node).",
     "assign": "Nodes are immutable. Give gn.function(..., updates={w: new_value}).",
@@ -84,7 +88,7 @@ class Node:
     index: int
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"nodes are immutable: cannot set {name!r} of {self!r}")
+        raise AttributeError(f"nodes are immutable: cannot set {name!r} of {self!r}; make a new node instead")
 
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"nodes are immutable: cannot delete {name!r} of {self!r}")
@@ -113,7 +117,10 @@ class Node:
 
     def named(self, name: str) -> Node:
         """The same value under a name of the user's, which pictures, errors and traces then use."""
-        return build(self.op, self.inputs, self.spec, name=check_name(name), like=self)
+        if self.op.name == "placeholder":  # under another name it would be another input
+            raise GraphError(f"the input {self.label!r} cannot be renamed", "Give its name when you make it.")
+        renamed: Node = build(self.op, self.inputs, self.spec, name=check_name(name), like=self)
+        return renamed
 
     def __repr__(self) -> str:
         call = f"{self.op.name}({', '.join(node.label for node in self.inputs[:6])}{', …' * (len(self.inputs) > 6)})"
@@ -121,7 +128,7 @@ class Node:
         return f"{prefix}{call if self.inputs else self.op.name}: {self.spec}"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **options: Any) -> dict[str, Any]:
-        show = OPERATORS.get("_repr_mimebundle_")
+        show = HOOKS.get("mimebundle")
         return {"text/plain": repr(self)} if show is None else show(self, include, exclude)
 
     # --- operators: each asks the table, which later floors fill ---
@@ -242,7 +249,7 @@ class Node:
     @property
     def at(self) -> Any:
         """``x.at[index].set(v)`` and ``x.at[index].add(v)``: x with some elements changed, as a new node."""
-        return OPERATORS["at"](self)
+        return HOOKS["at"](self)
 
     @property
     def T(self) -> Node:
@@ -315,8 +322,7 @@ class Node:
             raise _not_a_value(self, "cannot be written into a NumPy array", "Make a new node: y = array + node.")
         if method != "__call__" or options or ufunc not in _UFUNCS:
             raise _not_for_numpy(self, ufunc.__name__)
-        made: Node = OPERATORS[_UFUNCS[ufunc]](*operands)
-        return made
+        return OPERATORS[_UFUNCS[ufunc]](*operands)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> NoReturn:
         raise _not_for_numpy(self, function.__name__)
@@ -438,5 +444,7 @@ def printable(name: str, limit: int = 80) -> str:
 def check_name(name: object) -> str:
     """A name given by the user: any non-empty text; printers escape it."""
     if not isinstance(name, str) or not name:
-        raise GraphError(f"a name is a non-empty str, not {name!r}")
+        raise GraphError(
+            f"a name is a non-empty str, not {name!r}", "The name comes first: gn.placeholder('x', (3, 4))."
+        )
     return name

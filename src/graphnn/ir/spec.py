@@ -122,11 +122,15 @@ def _broadcast_hint(a: Size, b: Size, shapes: Sequence[Shape]) -> str:
 def normalize_axis(name: str, axis: object, ndim: int) -> int:
     """An axis counted from 0; negative ones count from the end."""
     if isinstance(axis, bool) or not hasattr(axis, "__index__"):
-        raise ShapeError(f"{name}: an axis is an int, not {axis!r}")
+        raise ShapeError(f"{name}: an axis is an int, not {axis!r}", "Axes are counted from 0.")
     value = int(axis.__index__())
     if not -ndim <= value < ndim:
-        allowed = f"from {-ndim} to {ndim - 1}" if ndim else "none, the operand has no axes"
-        raise ShapeError(f"{name}: axis {value} is out of range for {ndim} axes ({allowed})")
+        if ndim == 0:
+            raise ShapeError(f"{name}: axis {value} is out of range for a scalar", "A scalar has no axes.")
+        if ndim == 1:
+            raise ShapeError(f"{name}: axis {value} is out of range for a vector", "Its only axis is 0.")
+        hint = f"Use {-ndim} to {ndim - 1}; -1 is the last."
+        raise ShapeError(f"{name}: axis {value} is out of range for {ndim} axes", hint)
     return value % ndim
 
 
@@ -136,9 +140,9 @@ def normalize_axes(name: str, axes: object, ndim: int) -> tuple[int, ...]:
         return tuple(range(ndim))
     if hasattr(axes, "__index__"):
         return (normalize_axis(name, axes, ndim),)
-    if not isinstance(axes, Iterable):
-        raise ShapeError(f"{name}: axes are an int, a tuple of ints or None, not {axes!r}")
+    if not isinstance(axes, Iterable) or isinstance(axes, str):
+        raise ShapeError(f"{name}: axes are an int, a tuple of ints or None, not {axes!r}", "Axes are counted from 0.")
     out = tuple(normalize_axis(name, axis, ndim) for axis in axes)
     if len(set(out)) < len(out):
-        raise ShapeError(f"{name}: an axis is named twice: {out}")
+        raise ShapeError(f"{name}: an axis is named twice: {out}", "Negative axes count from the end.")
     return out

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from graphnn.errors import GraphError, RewriteError, listing
+from graphnn.errors import GraphError, RewriteError
 from graphnn.ir.graph import Graph
 from graphnn.ir.leaves import Parameter, Placeholder, State
-from graphnn.ir.node import Node
+from graphnn.ir.node import Node, operand_rows
 
 
 def verify(graph: Graph) -> None:
-    """Check that inputs come before users, specs are what the ops infer, and leaves are told apart by name.
+    """Check that inputs come before users, specs are what the ops infer, and inputs are told apart by name.
 
     Raises
     ------
     RewriteError
         If a node was put together wrongly; this is an error in a pass.
     GraphError
-        If two different inputs or two different variables have one name.
+        If two different inputs have one name.
     """
     position = {node: i for i, node in enumerate(graph.nodes)}
     for node in graph.nodes:
@@ -37,8 +37,8 @@ def check_names(graph: Graph) -> None:
     for node in graph.inputs:
         first = seen.setdefault(node.name, node)
         if first is not node:
-            places = listing(str(n.source.place) for n in (first, node) if n.source)
             raise GraphError(
                 f"two different placeholders have the name {node.name!r}",
-                f"They were made at {places}. Give each its own name, or use the same node twice.",
+                "Give each its own name, or use one node in both places.",
+                operands=operand_rows((first, node), ("first", "second")),
             )

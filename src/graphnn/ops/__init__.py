@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphnn.ir.node import OPERATORS
+from graphnn.ir.node import HOOKS, OPERATORS
 from graphnn.ir.op import Op
 from graphnn.ops import (
     arithmetic,
@@ -69,7 +69,7 @@ def _fill_operators() -> None:
         for name in listed.split():
             OPERATORS[name] = getattr(module, name)
     OPERATORS["T"] = movement.transpose_matrix
-    OPERATORS["at"] = updates.At
+    HOOKS["at"] = updates.At
 
 
 _fill_operators()

@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeAlias
 
-from graphnn.errors import DTypeError
+from graphnn.errors import DTypeError, GraphnnError
 from graphnn.ir.graph import Graph
 from graphnn.ir.leaves import Placeholder
 from graphnn.ir.node import Node, build
@@ -44,22 +44,27 @@ class Definition(Generic[P]):
         self.function, self.name = function, function.__name__
         self.latex, self.python, self.elementwise = latex, python, elementwise
         self.derivative: Rule | None = None
-        self._signature = inspect.signature(function)
+        self._signature = _plain(inspect.signature(function))
         parameters = self._signature.parameters.values()
         self.operands = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_ONLY)
 
     def __call__(self, *operands: P.args, **options: P.kwargs) -> Node:
-        bound = self._signature.bind(*operands, **options)
+        try:
+            bound = self._signature.bind(*operands, **options)
+        except TypeError as error:
+            raise TypeError(f"{self.name}: {error}; it is called as {self.name}{self._signature}") from None
         bound.apply_defaults()
+        values = dict(bound.arguments)
+        nodes = as_nodes(self.name, *(values.pop(name) for name in self.operands))
         chosen = []
-        for key, value in bound.kwargs.items():
+        for key, value in values.items():
             value = tuple(value) if isinstance(value, list) else value
             try:
                 hash(value)
             except TypeError:
                 raise DTypeError(f"{self.name}: the option {key} must be a fixed value, not {value!r}") from None
             chosen.append((key, value))
-        return Composite(self, tuple(chosen))(*as_nodes(self.name, *bound.args))
+        return Composite(self, tuple(chosen))(*nodes)
 
     def rule(self, derivative: Rule) -> Rule:
         """Give it a derivative of its own; used as a decorator."""
@@ -68,6 +73,12 @@ class Definition(Generic[P]):
 
     def __repr__(self) -> str:
         return self.name
+
+
+def _plain(signature: inspect.Signature) -> inspect.Signature:
+    # Without annotations, it is what a message shows.
+    parameters = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+    return inspect.Signature(parameters)
 
 
 class Composite(Op):
@@ -93,7 +104,11 @@ class Composite(Op):
         return self.definition.elementwise
 
     def infer(self, *specs: Spec) -> Spec:
-        return body(self, specs).outputs[0].spec
+        try:
+            return body(self, specs).outputs[0].spec
+        except GraphnnError as error:
+            # The operands inside the body mean nothing to the user: the message gets those of this call.
+            raise type(error)(error.headline, *error.hints) from None
 
     def expand(self, *operands: Node) -> Node:
         """The body with these operands, as nodes of the graph around it."""
@@ -126,7 +141,7 @@ def composite(
 ) -> Callable[[Callable[P, Node]], Definition[P]]:
     r"""Make a composite of a function of nodes.
 
-    Its positional-only parameters are operands, its keyword parameters static options, which must be hashable.
+    Its positional-only parameters are operands, all others static options, which must be hashable.
     ``@name.rule`` under it gives it a derivative of its own: ``rule(g, *operands, out, **options)`` returns the
     cotangents of the operands.
 

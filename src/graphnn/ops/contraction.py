@@ -54,7 +54,9 @@ class Contract(Linear):
                 )
             for letter, size in zip(letters, spec.shape, strict=True):
                 if sizes.setdefault(letter, size) != size:
-                    raise ShapeError(f"{self.name}: axis '{letter}' has two sizes: {sizes[letter]} != {size}")
+                    what = "batch sizes differ" if self.is_matmul else f"axis '{letter}' has two sizes"
+                    hint = "Axes before the last two must be equal, or 1." if self.is_matmul else ""
+                    raise ShapeError(f"{self.name}: {what}: {sizes[letter]} != {size}", hint)
         dtype = _product_dtype(self.name, *[spec.dtype for spec in specs])
         shape = tuple([sizes[letter] for letter in self.result])
         first = specs[0]
@@ -204,7 +206,13 @@ def vecdot(x: Operand, y: Operand, /, *, axis: int = -1) -> Node:
             raise ShapeError("vecdot: count the axis from the end, such as axis=-1, where the operands differ in axes")
         axis -= a.ndim
     if a.shape[axis] != b.shape[axis]:
-        raise explain(ShapeError(f"vecdot: sizes differ: {a.shape[axis]} != {b.shape[axis]}"), (a, b))
+        raise explain(
+            ShapeError(
+                f"vecdot: sizes differ: {a.shape[axis]} != {b.shape[axis]}",
+                "Both vectors need the same number of elements.",
+            ),
+            (a, b),
+        )
     a, b = (permute_dims(n, (*(i for i in range(n.ndim) if i != n.ndim + axis), n.ndim + axis)) for n in (a, b))
     batch = _letters("vecdot", max(a.ndim, b.ndim) - 1)
     left, right = _tail(batch, a.ndim - 1), _tail(batch, b.ndim - 1)

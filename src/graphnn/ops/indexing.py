@@ -13,12 +13,12 @@ from graphnn.ir.dtype import bool_, check_scalar, int64, result_dtype, uint64
 from graphnn.ir.leaves import DimSize, Iota, constant
 from graphnn.ir.node import Node, explain
 from graphnn.ir.op import Cotangent, Linear, Masked
-from graphnn.ir.spec import Shape, Spec, broadcast, normalize_axis, shape_text
+from graphnn.ir.spec import Shape, Spec, broadcast, shape_text
 from graphnn.ops.arithmetic import clip, minimum, remainder
 from graphnn.ops.bitwise import astype
 from graphnn.ops.comparison import logical_and, where
 from graphnn.ops.movement import Cut, Reshape, Slice, broadcast_to, permute_dims
-from graphnn.ops.operands import Operand, as_node
+from graphnn.ops.operands import Operand, as_node, axis_of
 
 
 def _index_shape(name: str, indices: tuple[Spec, ...]) -> Shape:
@@ -138,7 +138,7 @@ def take(
             )
             raise explain(error, (node,))
         axis = 0
-    place = normalize_axis("take", axis, node.ndim)
+    place = axis_of("take", axis, node)
     index, inside = _in_range("take", index, node.shape[place], mode)
     out = Gather((place,))(node, index)
     if inside is not None:
@@ -202,7 +202,7 @@ def take_along_axis(
            [3]])
     """
     node, index = as_node(x), as_node(indices)
-    place = normalize_axis("take_along_axis", axis, node.ndim)
+    place = axis_of("take_along_axis", axis, node)
     if index.ndim != node.ndim:
         raise explain(ShapeError("take_along_axis: x and the indices must have the same number of axes"), (node, index))
     index, inside = _in_range("take_along_axis", index, node.shape[place], mode)
@@ -223,6 +223,7 @@ def iota_along(size: Size, axis: int, ndim: int) -> Node:
 # --- x[key] ---
 
 _FULL: Cut = (None, None, 1)
+_INDICES = (Node, np.ndarray, np.generic, bool, list, tuple)
 
 
 class _Plan:
@@ -235,7 +236,11 @@ class _Plan:
         if dots > 1:
             raise ShapeError("an index may hold ... only once")
         if taken > x.ndim:
-            raise ShapeError(f"too many indices: {taken} for the {x.ndim} axes of {shape_text(x.shape)}")
+            axes = "1 axis" if x.ndim == 1 else f"{x.ndim} axes"
+            raise ShapeError(
+                f"too many indices: {taken} for the {axes} of {shape_text(x.shape)}",
+                "Each index takes one axis; None adds a new one.",
+            )
         self.cuts: list[Cut] = []
         self.arrays: list[Node] = []
         self.array_axes: list[int] = []
@@ -258,6 +263,11 @@ class _Plan:
             self.form.append("int")
             self.cuts.append(_single(int(item), x.shape[axis], axis, x))
         else:
+            if item is None or isinstance(item, (str, float)) or not isinstance(item, _INDICES):
+                raise DTypeError(
+                    f"an index is an int, a slice, None, ... or an integer array, not {item!r}"[:200],
+                    "Write an int." if isinstance(item, float) else "",
+                )
             index = as_node(item)
             if not index.dtype.is_integer:
                 raise DTypeError(
@@ -274,9 +284,15 @@ def _cut(item: slice) -> Cut:
     parts: list[int | None] = []
     for value in (item.start, item.stop, item.step):
         if isinstance(value, (Node, Dim)) or (value is not None and not hasattr(value, "__index__")):
-            raise DTypeError(
-                f"slice bounds are ints, not {type(value).__name__}", "Bounds must be known when the graph is built."
+            kind = {Node: "a node", Dim: f"the named size {value}"}.get(type(value), repr(value))
+            hint = (
+                "A slice has a fixed place. Pick with an array instead: gn.take(x, start + gn.arange(3), axis=0)."
+                if isinstance(value, Node)
+                else "Leave the bound out, x[1:], or count from the end, x[:-1]."
+                if isinstance(value, Dim)
+                else ""
             )
+            raise DTypeError(f"slice bounds are ints, not {kind}", hint)
         parts.append(None if value is None else int(value.__index__()))
     start, stop, step = parts
     if step == 0:
@@ -291,7 +307,8 @@ def _single(index: int, size: Size, axis: int, x: Node) -> Cut:
             f"Pick with an array, gn.take(x, {index}, axis={axis}), which is checked then.",
         )
     if not -size <= index < size:
-        raise ShapeError(f"index {index} is out of range for axis {axis} of {shape_text(x.shape)}")
+        allowed = f"It has {size} elements: use {-size} to {size - 1}." if size else "It is empty."
+        raise ShapeError(f"index {index} is out of range for axis {axis} of {shape_text(x.shape)}", allowed)
     return (index, index + 1 if index != -1 else None, 1)
 
 

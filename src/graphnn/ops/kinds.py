@@ -28,7 +28,18 @@ def check_kind(name: str, kind: str, dtypes: tuple[DType, ...]) -> None:
     accepts, cast = _KINDS[kind]
     for dtype in dtypes:
         if not accepts(dtype):
-            raise DTypeError(f"{name} takes {kind} arrays, not {dtype}", f"Cast it: x.astype('{cast}').")
+            raise DTypeError(f"{name} takes {kind} arrays, not {dtype}", _advice(name, cast, dtype, dtypes))
+
+
+def _advice(name: str, cast: str, dtype: DType, dtypes: tuple[DType, ...]) -> str:
+    others = [other for other in dtypes if other.is_numeric]
+    if dtype is bool_ and others:
+        return f"Cast the mask, mask.astype('{others[0]}'), or choose with gn.where(mask, x, 0)."
+    if name.startswith("bitwise") and dtype.is_floating:
+        if bool_ in dtypes:
+            return "Comparisons beside & and | need parentheses: (x > 0) & (x < 1)."
+        return "Conditions come from comparisons: (x > 0) & (y > 0)."
+    return f"Cast it: x.astype('{cast}')."
 
 
 class Arithmetic(Elementwise):

@@ -130,19 +130,19 @@ class TriangularSolve(_Solving):
 
     lower: bool
     transposed: bool
-    unit: bool
+    unit_diagonal: bool
     latex = r"\operatorname{{tri}}\left({0}\right)^{{-1}} {1:20}"
 
     def vjp(self, g: Node, *operands: Node, out: Node) -> tuple[Cotangent, ...]:
-        by_b = TriangularSolve(self.lower, not self.transposed, self.unit)(operands[0], g)
+        by_b = TriangularSolve(self.lower, not self.transposed, self.unit_diagonal)(operands[0], g)
         first, second = (out, by_b) if self.transposed else (by_b, out)
-        by_a = triangle_of(matmul(first, matrix_transpose(second)), lower=self.lower, strict=self.unit)
+        by_a = triangle_of(matmul(first, matrix_transpose(second)), lower=self.lower, strict=self.unit_diagonal)
         return -by_a, by_b
 
     def jvp(self, tangents: tuple[Node | None, ...], *operands: Node, out: Node) -> Node | None:
         da, db = tangents
         if da is not None:
-            da = triangle_of(da, lower=self.lower, strict=self.unit)
+            da = triangle_of(da, lower=self.lower, strict=self.unit_diagonal)
             da = matrix_transpose(da) if self.transposed else da
         right = _moved_right_side(da, db, out)
         return None if right is None else self(operands[0], right)
@@ -279,7 +279,7 @@ def det(x: Operand, /) -> Node:
 class Logabsdet(_OfSquare):
     """The logarithm of the magnitude of the determinant"""
 
-    latex = r"\log \left| \det\left({0}\right) \right|"
+    latex, python = r"\log \left| \det\left({0}\right) \right|", "slogdet({0}).logabsdet"
 
     def vjp(self, g: Node, *operands: Node, out: Node) -> tuple[Cotangent, ...]:
         (x,) = operands
@@ -289,7 +289,7 @@ class Logabsdet(_OfSquare):
 class DetSign(_OfSquare):
     """The sign of the determinant: 1, -1, or 0 where the matrix is singular"""
 
-    latex = r"\operatorname{{sign}} \det\left({0}\right)"
+    latex, python = r"\operatorname{{sign}} \det\left({0}\right)", "slogdet({0}).sign"
 
     def vjp(self, g: Node, *operands: Node, out: Node) -> tuple[Cotangent, ...]:
         return (None,)

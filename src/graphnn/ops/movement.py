@@ -9,10 +9,10 @@ from graphnn.errors import ShapeError
 from graphnn.ir import dims
 from graphnn.ir.dims import Size
 from graphnn.ir.dtype import result_dtype
-from graphnn.ir.node import Node
+from graphnn.ir.node import Node, explain
 from graphnn.ir.op import Cotangent, Linear
 from graphnn.ir.spec import Shape, Spec, as_shape, broadcast, normalize_axes, normalize_axis, shape_text
-from graphnn.ops.operands import Operand, as_node, as_nodes
+from graphnn.ops.operands import Operand, as_node, as_nodes, axes_of
 
 Cut: TypeAlias = "tuple[int | None, int | None, int]"
 """Start, stop and step of a slice along one axis, as Python means them."""
@@ -28,10 +28,13 @@ class Reshape(Linear):
     def infer(self, *specs: Spec) -> Spec:
         (x,) = specs
         if dims.product(self.shape) != x.size:
+            hint = "Use -1 for one size that is to be worked out."
+            if x.ndim and dims.product(self.shape) == dims.product(x.shape[1:]):
+                hint = f"Keep the axis {x.shape[0]}: {shape_text((x.shape[0], *self.shape))}."
             raise ShapeError(
                 f"reshape: {shape_text(x.shape)} has {x.size} elements, "
                 f"{shape_text(self.shape)} has {dims.product(self.shape)}",
-                "Use -1 for one size that is to be worked out.",
+                hint,
             )
         return x.with_shape(self.shape)
 
@@ -59,10 +62,10 @@ def reshape(x: Operand, /, shape: Any) -> Node:
     known = dims.product(as_shape(tuple(wanted)))
     rest = dims.exact_quotient(node.spec.size, known) if known != 0 else None
     if rest is None or len(wanted) < len(sizes) - 1:
-        raise ShapeError(
-            f"reshape: {shape_text(node.shape)} has no shape {shape_text(sizes)}",
-            f"-1 may stand once, and {node.spec.size} must be divisible by {known}.",
-        )
+        count = len(sizes) - len(wanted)
+        hint = "-1 may stand for one size only." if count > 1 else f"{node.spec.size} is not divisible by {known}."
+        error = ShapeError(f"reshape: {shape_text(node.shape)} cannot become {shape_text(sizes)}", hint)
+        raise explain(error, (node,))
     return Reshape(tuple(rest if isinstance(s, int) and s == -1 else dims.as_size(s) for s in sizes))(node)
 
 
@@ -87,13 +90,15 @@ def squeeze(x: Operand, /, axis: int | Sequence[int] | None = None) -> Node:
     """
     node = as_node(x)
     axes = (
-        tuple(i for i, size in enumerate(node.shape) if size == 1)
-        if axis is None
-        else normalize_axes("squeeze", axis, node.ndim)
+        tuple(i for i, size in enumerate(node.shape) if size == 1) if axis is None else axes_of("squeeze", axis, node)
     )
     for i in axes:
         if node.shape[i] != 1:
-            raise ShapeError(f"squeeze: axis {i} of {shape_text(node.shape)} has the size {node.shape[i]}, not 1")
+            error = ShapeError(
+                f"squeeze: axis {i} of {shape_text(node.shape)} has the size {node.shape[i]}, not 1",
+                "Only axes of size 1 can be dropped. To pick an element write x[0], to reduce gn.sum(x, axis=0).",
+            )
+            raise explain(error, (node,))
     return Reshape(tuple(size for i, size in enumerate(node.shape) if i not in axes))(node) if axes else node
 
 
@@ -124,6 +129,9 @@ def permute_dims(x: Operand, /, axes: Sequence[int]) -> Node:
     (4, batch, 3)
     """
     node = as_node(x)
+    if not isinstance(axes, Sequence):
+        error = ShapeError(f"permute_dims: the order of all axes is wanted, not {axes!r}", "Such as (1, 0), or x.mT.")
+        raise explain(error, (node,))
     order = tuple(axis + node.ndim if isinstance(axis, int) and axis < 0 else axis for axis in axes)
     return PermuteDims(order)(node)
 
@@ -137,7 +145,11 @@ def matrix_transpose(x: Operand, /) -> Node:
     """
     node = as_node(x)
     if node.ndim < 2:
-        raise ShapeError(f"matrix_transpose needs at least two axes, not {shape_text(node.shape)}")
+        error = ShapeError(
+            f"matrix_transpose needs at least two axes, not {shape_text(node.shape)}",
+            "A vector has no transpose. For a column write x[:, None], for a row x[None, :].",
+        )
+        raise explain(error, (node,))
     return PermuteDims((*range(node.ndim - 2), node.ndim - 1, node.ndim - 2))(node)
 
 
@@ -145,9 +157,8 @@ def transpose_matrix(x: Operand, /) -> Node:
     """``x.T``, for matrices only."""
     node = as_node(x)
     if node.ndim != 2:
-        raise ShapeError(
-            f".T is for matrices, not for {shape_text(node.shape)}", "Use x.mT, or gn.permute_dims(x, axes)."
-        )
+        hint = "Use x.mT, or gn.permute_dims(x, axes)." if node.ndim > 2 else "For a column write x[:, None]."
+        raise explain(ShapeError(f".T is for matrices, not for {shape_text(node.shape)}", hint), (node,))
     return PermuteDims((1, 0))(node)
 
 
@@ -196,7 +207,9 @@ class Concat(Linear):
             if not fits:
                 raise ShapeError(
                     f"concat: {shape_text(first.shape)} and {shape_text(spec.shape)} differ beside axis {self.axis}",
-                    "All sizes but that of the joined axis must be equal.",
+                    "All sizes but that of the joined axis must be equal."
+                    if spec.ndim == first.ndim
+                    else "Both need the same number of axes; add one with x[None] or gn.expand_dims.",
                 )
         total: Size = 0
         for spec in specs:
@@ -259,7 +272,11 @@ def stack(arrays: Sequence[Operand], /, *, axis: int = 0) -> Node:
     nodes = as_nodes("stack", *arrays)
     for node in nodes:
         if node.shape != nodes[0].shape:
-            raise ShapeError(f"stack: shapes {shape_text(nodes[0].shape)} and {shape_text(node.shape)} differ")
+            error = ShapeError(
+                f"stack: shapes {shape_text(nodes[0].shape)} and {shape_text(node.shape)} differ",
+                "gn.stack makes a new axis of arrays of one shape; to join along an axis there is use gn.concat.",
+            )
+            raise explain(error, nodes)
     place = normalize_axis("stack", axis, nodes[0].ndim + 1)
     return Concat(place)(*(expand_dims(node, axis=place) for node in nodes))
 

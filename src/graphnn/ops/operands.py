@@ -7,10 +7,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from graphnn.errors import DTypeError, GraphnnError
+from graphnn.ir.dims import Dim
 from graphnn.ir.dtype import DEFAULT_FLOAT, DEFAULT_INT, DType, bool_, check_scalar, promote
 from graphnn.ir.leaves import Constant, Payload, constant
 from graphnn.ir.node import Node, explain
 from graphnn.ir.source import user_source
+from graphnn.ir.spec import normalize_axes, normalize_axis
 
 Operand: TypeAlias = "Node | np.ndarray[Any, Any] | np.generic | bool | int | float | list[Any] | tuple[Any, ...]"
 """What a function of graphnn takes as an array: a node, a NumPy array, a Python number or a list of numbers."""
@@ -32,6 +34,8 @@ def as_node(value: Operand, dtype: DType | None = None) -> Node:
 def _advice(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return "Use gn.stack or gn.concat to join nodes."
+    if isinstance(value, Dim):
+        return "A named size becomes a number at the call; inside the graph that is gn.dim_size(x, axis)."
     if value is None:
         return "To ask whether a value is None, write `value is None`."
     if isinstance(value, complex):
@@ -45,6 +49,22 @@ def _advice(value: object) -> str:
 
 def _holds_node(values: Any) -> bool:
     return any(isinstance(v, Node) or (isinstance(v, (list, tuple)) and _holds_node(v)) for v in values)
+
+
+def axis_of(name: str, axis: object, x: Node) -> int:
+    """An axis of a node, counted from 0."""
+    try:
+        return normalize_axis(name, axis, x.ndim)
+    except GraphnnError as error:
+        raise explain(error, (x,)) from None
+
+
+def axes_of(name: str, axes: object, x: Node) -> tuple[int, ...]:
+    """Several axes of a node, counted from 0; None means all."""
+    try:
+        return normalize_axes(name, axes, x.ndim)
+    except GraphnnError as error:
+        raise explain(error, (x,)) from None
 
 
 def as_nodes(name: str, *values: Operand) -> tuple[Node, ...]:

@@ -85,6 +85,8 @@ def random_bits(stream: Node, shape: object, *, draw: int = 0) -> Node:
     >>> gn.evaluate(gn.random_bits(gn.constant([1, 0], "uint64"), (2,))).dtype
     dtype('uint64')
     """
+    if not isinstance(stream, Node):
+        raise GraphError(f"random numbers come from a stream, not from {stream!r}", "Make one: gn.stream(seed).")
     sizes = as_shape(shape)
     if not isinstance(draw, int) or draw < 0:
         raise ShapeError(f"random_bits: the number of a draw is an int from 0, not {draw!r} for {shape_text(sizes)}")

@@ -9,14 +9,14 @@ from graphnn.errors import DTypeError, ShapeError
 from graphnn.ir.dims import product
 from graphnn.ir.dtype import DType, as_dtype, bool_, int64, uint64
 from graphnn.ir.leaves import Iota
-from graphnn.ir.node import Node
+from graphnn.ir.node import Node, explain
 from graphnn.ir.op import Cotangent, General, Linear, Op
-from graphnn.ir.spec import Shape, Spec, normalize_axes, normalize_axis, shape_text
+from graphnn.ir.spec import Shape, Spec, shape_text
 from graphnn.ops.bitwise import astype
 from graphnn.ops.comparison import where
 from graphnn.ops.kinds import check_kind
 from graphnn.ops.movement import Reshape, broadcast_to, concat, expand_dims, permute_dims
-from graphnn.ops.operands import Operand, as_node
+from graphnn.ops.operands import Operand, as_node, axes_of, axis_of
 
 
 def reduced_shape(shape: Shape, axes: tuple[int, ...], keepdims: bool) -> Shape:
@@ -61,7 +61,7 @@ class Sum(_Reduction, Linear):
         return (self.spread(g, operands[0]),)
 
 
-def sum(x: Operand, /, *, axis: int | Sequence[int] | None = None, dtype: Any = None, keepdims: bool = False) -> Node:
+def sum(x: Operand, /, axis: int | Sequence[int] | None = None, *, dtype: Any = None, keepdims: bool = False) -> Node:
     """Sum over the given axes, or over all; the sum of nothing is 0.
 
     Integers of less than 64 bits are summed as int64 (uint64 for unsigned ones), as the Array API wants.
@@ -70,7 +70,7 @@ def sum(x: Operand, /, *, axis: int | Sequence[int] | None = None, dtype: Any = 
     array([4., 6.], dtype=float32)
     """
     node = accumulator("sum", as_node(x), dtype)
-    return Sum(normalize_axes("sum", axis, node.ndim), keepdims)(node)
+    return Sum(axes_of("sum", axis, node), keepdims)(node)
 
 
 def accumulator(name: str, x: Node, dtype: Any) -> Node:
@@ -78,7 +78,10 @@ def accumulator(name: str, x: Node, dtype: Any) -> Node:
     if dtype is not None:
         return astype(x, as_dtype(dtype))
     if x.dtype is bool_:
-        raise DTypeError(f"{name} takes numeric arrays, not bool", "To count, cast first: mask.astype('int64').sum().")
+        error = DTypeError(
+            f"{name} takes numeric arrays, not bool", "To count, cast first: mask.astype('int64').sum()."
+        )
+        raise explain(error, (x,))
     if x.dtype.is_integer:
         return astype(x, uint64 if x.dtype.kind == "uint" else int64)
     return x
@@ -95,14 +98,14 @@ class Prod(_Reduction, General):
         return (self.spread(g, x) * product_of_others(x, self.axes),)
 
 
-def prod(x: Operand, /, *, axis: int | Sequence[int] | None = None, dtype: Any = None, keepdims: bool = False) -> Node:
+def prod(x: Operand, /, axis: int | Sequence[int] | None = None, *, dtype: Any = None, keepdims: bool = False) -> Node:
     """Product over the given axes, or over all; the product of nothing is 1. Its derivatives hold at zeros too.
 
     >>> gn.evaluate(gn.prod([[1.0, 2.0], [3.0, 4.0]], axis=1))
     array([ 2., 12.], dtype=float32)
     """
     node = accumulator("prod", as_node(x), dtype)
-    return Prod(normalize_axes("prod", axis, node.ndim), keepdims)(node)
+    return Prod(axes_of("prod", axis, node), keepdims)(node)
 
 
 def product_of_others(x: Node, axes: tuple[int, ...]) -> Node:
@@ -166,14 +169,14 @@ class Max(_Extremum):
     precedence = 19
 
 
-def max(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Node:
+def max(x: Operand, /, axis: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Node:
     """Largest element along the given axes, or of all. Its derivative is split equally among equal ones.
 
     >>> gn.evaluate(gn.max([[1.0, 5.0], [3.0, 4.0]], axis=0))
     array([3., 5.], dtype=float32)
     """
     node = as_node(x)
-    return Max(normalize_axes("max", axis, node.ndim), keepdims)(node)
+    return Max(axes_of("max", axis, node), keepdims)(node)
 
 
 class Min(_Extremum):
@@ -183,14 +186,14 @@ class Min(_Extremum):
     precedence = 19
 
 
-def min(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Node:
+def min(x: Operand, /, axis: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Node:
     """Smallest element along the given axes, or of all. Its derivative is split equally among equal ones.
 
     >>> gn.evaluate(gn.min([[1.0, 5.0], [3.0, 4.0]], axis=0))
     array([1., 4.], dtype=float32)
     """
     node = as_node(x)
-    return Min(normalize_axes("min", axis, node.ndim), keepdims)(node)
+    return Min(axes_of("min", axis, node), keepdims)(node)
 
 
 class _Flat(_Reduction, General):
@@ -209,14 +212,14 @@ class All(_Flat):
     latex, kind = r"\operatorname{{all}}_{{{axes}}} {0:20}", "bool"
 
 
-def all(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Node:
+def all(x: Operand, /, axis: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Node:
     """Whether all elements along the given axes are True, or not zero.
 
     >>> gn.evaluate(gn.all([[True, False], [True, True]], axis=1))
     array([False,  True])
     """
     node = as_bool(x)
-    return All(normalize_axes("all", axis, node.ndim), keepdims)(node)
+    return All(axes_of("all", axis, node), keepdims)(node)
 
 
 class Any_(_Flat):
@@ -229,14 +232,14 @@ class Any_(_Flat):
         return "any"
 
 
-def any(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Node:
+def any(x: Operand, /, axis: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Node:
     """Whether at least one element along the given axes is True, or not zero.
 
     >>> gn.evaluate(gn.any([[True, False], [False, False]], axis=1))
     array([ True, False])
     """
     node = as_bool(x)
-    return Any_(normalize_axes("any", axis, node.ndim), keepdims)(node)
+    return Any_(axes_of("any", axis, node), keepdims)(node)
 
 
 def as_bool(x: Operand) -> Node:
@@ -260,7 +263,7 @@ class Argmax(_Position):
     latex = r"\operatorname{{argmax}}_{{{axes}}} {0:20}"
 
 
-def argmax(x: Operand, /, *, axis: int | None = None, keepdims: bool = False) -> Node:
+def argmax(x: Operand, /, axis: int | None = None, *, keepdims: bool = False) -> Node:
     """Index (int64) of the largest element along an axis, or in the flattened array; of equal ones the first.
 
     >>> gn.evaluate(gn.argmax([[1.0, 5.0], [7.0, 4.0]], axis=1))
@@ -275,7 +278,7 @@ class Argmin(_Position):
     latex = r"\operatorname{{argmin}}_{{{axes}}} {0:20}"
 
 
-def argmin(x: Operand, /, *, axis: int | None = None, keepdims: bool = False) -> Node:
+def argmin(x: Operand, /, axis: int | None = None, *, keepdims: bool = False) -> Node:
     """Index (int64) of the smallest element along an axis, or in the flattened array; of equal ones the first.
 
     >>> gn.evaluate(gn.argmin([[1.0, 5.0], [7.0, 4.0]], axis=1))
@@ -287,6 +290,6 @@ def argmin(x: Operand, /, *, axis: int | None = None, keepdims: bool = False) ->
 def _position(op: type[_Position], x: Operand, axis: int | None, keepdims: bool) -> Node:
     node = as_node(x)
     if axis is not None:
-        return op((normalize_axis(op.__name__.lower(), axis, node.ndim),), keepdims)(node)
+        return op((axis_of(op.__name__.lower(), axis, node),), keepdims)(node)
     flat = op((0,))(Reshape((node.spec.size,))(node))
     return Reshape((1,) * node.ndim)(flat) if keepdims else flat

@@ -97,7 +97,7 @@ class Polygamma(Transcendental):
     """A derivative of the digamma function"""
 
     order: int
-    latex = r"\psi^{{({order})}}\left({0}\right)"
+    latex, python = r"\psi^{{({order})}}\left({0}\right)", "polygamma({order}, {0})"
 
     def partials(self, *operands: Node, out: Node) -> tuple[Partial, ...]:
         return (Polygamma(self.order + 1)(operands[0]),)
@@ -125,7 +125,7 @@ class BesselI(Transcendental):
     """The modified Bessel function of the first kind"""
 
     order: int
-    latex = r"I_{{{order}}}\left({0}\right)"
+    latex, python = r"I_{{{order}}}\left({0}\right)", "i{order}({0})"
 
     def partials(self, *operands: Node, out: Node) -> tuple[Partial, ...]:
         (x,) = operands

@@ -31,7 +31,7 @@ def expand_composites(outputs: Sequence[Node], keep: Keep, stop: tuple[Node, ...
 
 def intern(outputs: Sequence[Node], keep: Keep) -> list[Node]:
     """Equal ops on equal inputs -> one node (common subexpressions). The first one built keeps its name and line."""
-    seen: dict[tuple[Op | int, ...], Node] = {}
+    seen: dict[tuple[object, ...], Node] = {}  # by the op and the numbers of its inputs
 
     def visit(node: Node, inputs: tuple[Node, ...]) -> Node | None:
         if isinstance(node.op, Leaf) and not isinstance(node.op, (Constant, DimSize, Iota)):

@@ -19,7 +19,7 @@ VectorFunction: TypeAlias = Callable[[Array], Array]
 """A function of a float64 vector to a float64 vector."""
 
 _EPS = float(np.finfo(np.float64).eps)
-_ABSOLUTE = tuple(2.0**-k for k in range(4, 15))
+_ABSOLUTE = tuple(2.0**-k for k in range(3, 15))
 _RELATIVE = tuple(2.0**-k for k in range(3, 12))
 _RELATIVE_BELOW = 2.0**-6  # longer steps than the absolute ones would only cross kinks
 _LEVELS = 7  # columns of the tableau; more only extrapolate rounding errors
@@ -36,8 +36,8 @@ class Estimated(NamedTuple):
 def directional(function: VectorFunction, point: Array, direction: Array, goal: float = 1e-11) -> Estimated:
     """The derivative of a vector function along a direction.
 
-    The steps go down from 2**-4 until the error estimate of every entry is below `goal` relative to the largest entry, or
-    until they only add rounding errors. Where that is not enough, steps relative to the size of the point follow, so
+    The steps go down from 2**-3 until the error estimate of every entry is below `goal` relative to the entry, or until
+    they only add rounding errors. Where that is not enough, steps relative to the size of the point follow, so
     points near 0 are reached with functions such as log.
 
     Parameters
@@ -59,8 +59,7 @@ def directional(function: VectorFunction, point: Array, direction: Array, goal: 
 
 
 def _reached(found: Estimated, goal: float) -> Array:
-    largest = float(np.max(np.abs(found.value[np.isfinite(found.error)]), initial=0.0))
-    return found.error <= goal * largest
+    return np.asarray(found.error <= goal * np.abs(found.value))
 
 
 def _ladder(
@@ -72,7 +71,8 @@ def _ladder(
     best: Estimated | None,
 ) -> Estimated:
     above: list[Array] = []  # the row of the tableau before: extrapolations that end at the last step
-    largest: Array | float = 0.0
+    moved: list[Array] = []  # how far each column moved with that row
+    largest: Array | float = 0.0 if best is None else best.size
     for number, step in enumerate(steps):
         step = 2.0 ** round(math.log2(step))
         after, before = point + step * direction, point - step * direction
@@ -85,14 +85,20 @@ def _ladder(
             rounding = 2 * _EPS * size / width
             if best is None:
                 best = Estimated(row[0], np.full(row[0].shape, np.inf), largest)
+            moves = [np.abs(new - old) for new, old in zip(row, above, strict=False)]
             for level in range(1, min(len(above), _LEVELS) + 1):
                 row.append(row[-1] + (row[-1] - above[level - 1]) / (4.0**level - 1.0))
-                error = np.maximum(np.abs(row[-1] - row[-2]), np.abs(row[-1] - above[level - 1]))
+                moves.append(np.abs(row[-1] - above[level]) if level < len(above) else np.full_like(row[-1], np.inf))
+                if level > len(moved):
+                    continue
+                # The column before moves by 4**level less with each row. One move may be small by chance, not two.
+                error = np.maximum(moves[level - 1], moved[level - 1] / 4.0**level)
                 error = np.maximum(error, rounding)
                 better = error < best.error  # False for NaN
                 best = Estimated(
                     *(np.where(better, *pair) for pair in zip((row[-1], error, largest), best, strict=True))
                 )
+            moved = moves
         above = row
         if number >= 2 and (_reached(best, goal) | (best.error <= 2 * rounding)).all():
             break

@@ -169,4 +169,4 @@ def _scales(found: Array, numeric: Estimated, owners: Array) -> Array:
         block = magnitude[:, owners == k]
         largest = np.maximum(block.max(axis=1, initial=0.0), 1e-4 * block.max(initial=0.0))
         scale[:, owners == k] = largest[:, None]
-    return np.asarray(np.maximum(scale, 1e-3 * numeric.size))
+    return np.asarray(np.maximum(scale, 3e-3 * numeric.size))

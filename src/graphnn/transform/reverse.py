@@ -16,6 +16,7 @@ from graphnn.ir.leaves import Parameter, Placeholder, constant
 from graphnn.ir.node import Node, explain, operand_rows
 from graphnn.ir.op import Elementwise, General, Linear, Masked
 from graphnn.ir.source import serving, user_source
+from graphnn.ir.spec import shape_text
 from graphnn.ops.arithmetic import negative
 from graphnn.ops.bitwise import StopGradient, astype
 from graphnn.ops.comparison import logical_and, logical_or, where
@@ -252,7 +253,9 @@ def gradient(name: str, loss: Node, wrt: Any, allow_unused: bool = False) -> Any
     if loss.ndim != 0:
         raise DifferentiationError(
             f"{name}: the loss is not a scalar: {loss.label} is {loss.spec}",
-            "Reduce it first: gn.grad(gn.mean(loss), w). For all derivatives of an array use gn.jacobian.",
+            "The loss comes first: gn.grad(loss, w)."
+            if isinstance(loss.op, Parameter)
+            else "Reduce it first: gn.grad(gn.mean(loss), w). For all derivatives of an array use gn.jacobian.",
             operands=operand_rows((loss,), ("loss",)),
             at=str(user_source() or ""),
         )
@@ -296,6 +299,7 @@ def _like(name: str, value: Any, node: Node) -> Node:
     if given.shape != node.shape:
         raise ShapeError(
             f"{name}: {given.spec} does not have the shape of {node.label}: {node.spec}",
+            f"Give an array of the shape {shape_text(node.shape)}.",
             operands=operand_rows((given, node), ("given", "for")),
             at=str(user_source() or ""),
         )
@@ -324,7 +328,11 @@ def check_floating(name: str, nodes: Sequence[Node], what: str) -> None:
         if not node.dtype.is_floating:
             raise DifferentiationError(
                 f"{name}: {what} is {node.dtype}: only floating-point numbers have derivatives",
-                f"Cast it where it is made: {node.label}.astype('float32').",
+                "Declare it as floating-point: dtype='float32'."
+                if not node.inputs
+                else f"{node.op.name} has steps and no slopes. Differentiate something smooth that leads to it."
+                if not any(operand.dtype.is_integer for operand in node.inputs)
+                else f"Cast it where it is made: {node.label}.astype('float32').",
                 operands=operand_rows((node,), (what.split()[-1],)),
                 at=str(user_source() or ""),
             )
@@ -335,7 +343,10 @@ def checked_targets(name: str, outputs: Sequence[Node], wrt: Any, allow_unused: 
     targets = [leaf for _, leaf in tree.leaves(wrt)]
     for node in targets:
         if not isinstance(node, Node):
-            raise GraphError(f"{name}: derivatives are with respect to nodes, not {node!r}")
+            raise GraphError(
+                f"{name}: derivatives are with respect to nodes, not {node!r}"[:200],
+                "Give the parameter or input itself, not its name and not its value.",
+            )
     check_floating(name, targets, "the variable")
     if allow_unused:
         return targets

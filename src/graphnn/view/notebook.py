@@ -8,7 +8,7 @@ from typing import Any
 
 from graphnn.errors import GraphnnError
 from graphnn.ir.graph import Graph
-from graphnn.ir.node import OPERATORS, Node
+from graphnn.ir.node import HOOKS, Node
 from graphnn.view.latex import latex
 from graphnn.view.layout import find_engine
 from graphnn.view.svg import svg
@@ -71,4 +71,4 @@ def _in_terminal() -> bool:
     return type(shell).__name__ == "TerminalInteractiveShell"
 
 
-OPERATORS["_repr_mimebundle_"] = mimebundle
+HOOKS["mimebundle"] = mimebundle

@@ -46,13 +46,13 @@ def _(op: TriangularSolve, node: Node) -> Kernel:
     # layout gives the same bits.
     dtype = np.dtype(np.float64 if node.dtype is float64 else np.float32)
     (trsm,) = get_blas_funcs(("trsm",), dtype=dtype)
-    options = {"side": 1, "lower": not op.lower, "trans_a": int(op.transposed), "diag": int(op.unit)}
+    options = {"side": 1, "lower": not op.lower, "trans_a": int(op.transposed), "diag": int(op.unit_diagonal)}
 
     def kernel(a: Any, b: Any) -> Array:
         a, b = np.asarray(a, dtype, order="C"), np.asarray(b, dtype, order="C")
         batch: tuple[int, ...] = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         out = np.empty((*batch, *b.shape[-2:]), dtype)
-        zeros: Any = () if op.unit else np.argwhere(np.diagonal(a, axis1=-2, axis2=-1) == 0)
+        zeros: Any = () if op.unit_diagonal else np.argwhere(np.diagonal(a, axis1=-2, axis2=-1) == 0)
         if len(zeros):
             *batch_place, row = map(int, zeros[0])
             of = f" of the matrix at {batch_place}" if batch_place else ""

@@ -28,7 +28,8 @@ from graphnn.testing.cases import (
 )
 
 _FILES = (
-    arithmetic, comparison, exponential, trigonometric, bitwise, movement, reduction, contraction, indexing, sorting, cumulative, updates, random,
+    arithmetic, comparison, exponential, trigonometric, bitwise, movement, reduction, contraction,
+    indexing, sorting, cumulative, updates, random,
     activations, creation, linalg, special,
     windows, convolution, pooling, resize,
 )  # fmt: skip

@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,8 @@ OUT = Path(__file__).resolve().parent.parent / "out" / "benchmarks"
 
 def arguments(description: str | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds: to see that it works, not to quote")
+    parser.add_argument("--quick", action="store_true", help="less of everything: to see that it works, not to quote")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder for the figures (out/benchmarks)")
     return parser.parse_args()
 
 
@@ -60,15 +60,15 @@ def _cell(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def save(script: str, quick: bool, figures: Any) -> None:
-    """Write the figures, and on what they were measured, to out/benchmarks/<script>.json."""
-    OUT.mkdir(parents=True, exist_ok=True)
+def save(script: str, options: argparse.Namespace, figures: Any) -> None:
+    """Write the figures, and on what they were measured, to <script>.json."""
+    options.out.mkdir(parents=True, exist_ok=True)
     machine = {
         "python": platform.python_version(),
         "numpy": np.__version__,
         "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
     }
-    target = OUT / f"{Path(script).stem}.json"
-    target.write_text(json.dumps({"quick": quick, "machine": machine, "figures": figures}, indent=2) + "\n")
-    print(f"figures: {os.path.relpath(target)}", file=sys.stderr)
+    target = options.out / f"{Path(script).stem}.json"
+    target.write_text(json.dumps({"quick": options.quick, "machine": machine, "figures": figures}, indent=2) + "\n")
+    print(f"figures are in {target}")

@@ -1,0 +1,6 @@
+"""Imported before NumPy: its products run on one thread, so that they never wait for a thread that others hold up."""
+
+import os
+
+for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+    os.environ.setdefault(name, "1")
