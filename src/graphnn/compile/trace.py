@@ -21,7 +21,6 @@ from graphnn.ir.symbols import latex_name
 from graphnn.rewrite.pipeline import expand_composites
 from graphnn.transform.reverse import Contribution, Pull, Step, checked_targets, reverse_pass
 
-
 _WIDEST = 60  # columns of a rule in the printed table
 
 
