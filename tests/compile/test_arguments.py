@@ -227,7 +227,8 @@ def test_evaluate_takes_a_value_for_any_node():
         (lambda x: None, GraphError, "evaluate: no value for 'x'\n\n{at}  Give it: gn.evaluate(node, {{x: array}})."),
         (lambda x: {"x": [1.0]}, GraphError,
          "evaluate: feeds are {{node: array}}, not {{'x': ...}}\n\n  Use the placeholder as the key."),
-        (lambda x: {x: [[1.0]]}, ShapeError, "argument 'x': expected float32[2], got float32[1, 1]\n\n  The number of its axes is 2, wanted is 1."),
+        (lambda x: {x: [[1.0]]}, ShapeError,
+         "argument 'x': expected float32[2], got float32[1, 1]\n\n  The number of its axes is 2, wanted is 1."),
     ],
 )  # fmt: skip
 def test_wrong_feeds(feeds, error, message):

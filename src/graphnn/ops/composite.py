@@ -14,7 +14,7 @@ from typing import Any, Generic, ParamSpec, TypeAlias
 from graphnn.errors import DTypeError, GraphnnError
 from graphnn.ir.graph import Graph
 from graphnn.ir.leaves import Placeholder
-from graphnn.ir.node import Node, build
+from graphnn.ir.node import Node, build, explain
 from graphnn.ir.op import Cotangent, Op
 from graphnn.ir.rebuild import inline
 from graphnn.ir.source import apart
@@ -104,15 +104,14 @@ class Composite(Op):
         return self.definition.elementwise
 
     def infer(self, *specs: Spec) -> Spec:
-        try:
-            return body(self, specs).outputs[0].spec
-        except GraphnnError as error:
-            # The operands inside the body mean nothing to the user: the message gets those of this call.
-            raise type(error)(error.headline, *error.hints) from None
+        return body(self, specs).outputs[0].spec
 
     def expand(self, *operands: Node) -> Node:
         """The body with these operands, as nodes of the graph around it."""
-        inner = body(self, tuple(node.spec for node in operands))
+        try:
+            inner = body(self, tuple(node.spec for node in operands))
+        except GraphnnError as error:  # sizes that are known by now do not fit
+            raise explain(error, operands) from None
         arguments = {f"{self.name}.{name}": node for name, node in zip(self.definition.operands, operands, strict=True)}
         return inline(inner.outputs, inner.inputs, [arguments[str(node.name)] for node in inner.inputs])[0]
 
@@ -133,7 +132,11 @@ def body(op: Composite, specs: tuple[Spec, ...]) -> Graph:
             build(Placeholder(), (), spec, name=f"{op.name}.{name}")
             for name, spec in zip(op.definition.operands, specs, strict=True)
         ]
-        return Graph(op.definition.function(*inputs, **dict(op.options)))
+        try:
+            return Graph(op.definition.function(*inputs, **dict(op.options)))
+        except GraphnnError as error:
+            # The operands inside the body mean nothing to the user: the message gets those of the call.
+            raise type(error)(error.headline, *error.hints) from None
 
 
 def composite(
