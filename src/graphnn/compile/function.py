@@ -24,6 +24,10 @@ from graphnn.rewrite.pipeline import optimize
 BACKENDS: dict[str, Backend] = {"numpy": NumpyBackend()}
 
 
+MOST_PLANS = 128
+"""How many different combinations of sizes a function keeps its plans for."""
+
+
 class Function:
     """A compiled graph: call it with arrays, get arrays. Made by `function`.
 
@@ -87,6 +91,8 @@ class Function:
                 inputs = [bound.get(node, node) for node in inputs]
             outputs = optimize(outputs, self._backend.keeps)
             plan = self._plans[key] = self._backend.compile(outputs, inputs, self._debug)
+            if len(self._plans) > MOST_PLANS:
+                del self._plans[next(iter(self._plans))]  # the oldest; its sizes are planned again if they come back
             return plan
 
     def _check_inputs(self, unused: str) -> None:

@@ -57,8 +57,8 @@ def _windows(
 def max_pool(
     x: Operand,
     /,
-    *,
     size: Steps,
+    *,
     stride: Steps | None = None,
     padding: Padding = "valid",
     dilation: Steps = 1,
@@ -94,8 +94,8 @@ def _least(dtype: DType) -> float:
 def avg_pool(
     x: Operand,
     /,
-    *,
     size: Steps,
+    *,
     stride: Steps | None = None,
     padding: Padding = "valid",
     count_include_pad: bool = True,
@@ -133,8 +133,8 @@ def _strides(size: Steps, stride: Steps | None) -> Steps:
 def lp_pool(
     x: Operand,
     /,
-    *,
     size: Steps,
+    *,
     ord: float = 2.0,
     stride: Steps | None = None,
     padding: Padding = "valid",
@@ -194,7 +194,7 @@ def global_avg_pool(x: Operand, /, *, keepdims: bool = False, layout: str = "cha
 
 
 @composite(latex=r"\operatorname{{adaptive\_avg\_pool}}_{{{size}}}\left({0}\right)")
-def adaptive_avg_pool(x: Operand, /, *, size: Steps, layout: str = "channels_last") -> Node:
+def adaptive_avg_pool(x: Operand, /, size: Steps, *, layout: str = "channels_last") -> Node:
     """Mean of windows that divide each spatial axis into `size` parts: ``[..., h, w, c] -> [..., *size, c]``.
 
     The parts are as equal as can be: window i of an axis of h elements goes from ``floor(i * h / size)`` up to but without
@@ -225,7 +225,7 @@ def adaptive_avg_pool(x: Operand, /, *, size: Steps, layout: str = "channels_las
 
 
 @composite(latex=r"\operatorname{{adaptive\_max\_pool}}_{{{size}}}\left({0}\right)")
-def adaptive_max_pool(x: Operand, /, *, size: Steps, layout: str = "channels_last") -> Node:
+def adaptive_max_pool(x: Operand, /, size: Steps, *, layout: str = "channels_last") -> Node:
     """Largest element of windows that divide each spatial axis into `size` parts: those of `adaptive_avg_pool`.
 
     >>> gn.evaluate(gn.adaptive_max_pool(gn.constant([[1.0], [2.0], [6.0]]), size=(2,)))[:, 0]

@@ -1,4 +1,4 @@
-"""Is this graph legal? Run by `function` once, and after every pass in the tests."""
+"""Is this graph legal? `function` checks the names, the tests the rest too, after every pass."""
 
 from __future__ import annotations
 
