@@ -72,7 +72,8 @@ def test_all_names_resolve():
 STAYING = """
     Node Graph Spec Dim DType Op Elementwise Linear General Masked Variable
     placeholder parameter state constant scope composite function Function evaluate trace Trace
-    grad vjp jvp jacobian hessian hvp stop_gradient
+    grad vjp jvp jacobian hessian hvp stop_gradient value_and_grad linearize jacfwd jacrev
+    custom_gradient host_op checkpoint
     bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 bfloat16 float32 float64
     abs acos acosh add asin asinh atan atan2 atanh bitwise_and bitwise_invert bitwise_left_shift bitwise_or
     bitwise_right_shift bitwise_xor ceil clip copysign cos cosh divide equal exp expm1 floor floor_divide greater
@@ -85,7 +86,8 @@ STAYING = """
     take take_along_axis one_hot
     arange eye full full_like linspace ones ones_like zeros zeros_like dim_size
     relu leaky_relu elu selu gelu silu softplus sigmoid softmax log_softmax
-    stream uniform bernoulli dropout advance random_bits
+    stream uniform bernoulli dropout advance random_bits normal truncated_normal exponential gumbel gamma categorical
+    randint rademacher permutation choice
     render summary text latex Trainer nn optim losses metrics data testing
     transpose concatenate absolute power arcsin arccos arctan arctan2
     ShapeError DTypeError GraphError DifferentiationError LoweringError ExecutionError RewriteError

@@ -68,6 +68,15 @@ from graphnn.functions.creation import (
     zeros_like,
 )
 from graphnn.functions.cumulative import cumulative_logsumexp, diff
+from graphnn.functions.distributions import (
+    categorical,
+    choice,
+    exponential,
+    gamma,
+    gumbel,
+    normal,
+    truncated_normal,
+)
 from graphnn.functions.einsum import einsum
 from graphnn.functions.indexing import count_nonzero, diagonal, gather_nd, nonzero, scatter_nd, tril, triu
 from graphnn.functions.linear_algebra import (
@@ -114,7 +123,15 @@ from graphnn.functions.pooling import (
     max_pool,
 )
 from graphnn.functions.resize import pixel_shuffle, pixel_unshuffle, resize
-from graphnn.functions.sampling import bernoulli, dropout, stream, uniform
+from graphnn.functions.sampling import (
+    bernoulli,
+    dropout,
+    permutation,
+    rademacher,
+    randint,
+    stream,
+    uniform,
+)
 from graphnn.functions.special import log1mexp, log_sigmoid, logit, xlog1py, xlogy
 from graphnn.functions.statistics import logsumexp, mean, std, var, vector_norm
 from graphnn.ir.dims import Dim
@@ -196,6 +213,7 @@ from graphnn.ops.composite import composite
 from graphnn.ops.contraction import matmul, tensordot, vecdot
 from graphnn.ops.cumulative import cumulative_max, cumulative_min, cumulative_prod, cumulative_sum
 from graphnn.ops.exponential import erf, exp, exp2, expm1, log, log1p, log2, log10, logaddexp, pow, sqrt
+from graphnn.ops.host import host_op
 from graphnn.ops.indexing import take, take_along_axis
 from graphnn.ops.linalg import cholesky, det, pinv, slogdet, solve, triangular_solve
 from graphnn.ops.movement import (
@@ -214,7 +232,9 @@ from graphnn.ops.sorting import argsort, searchsorted, sort
 from graphnn.ops.special import betainc, betaln, digamma, erfc, erfinv, i0, i1, lgamma, polygamma, sinc
 from graphnn.ops.trigonometric import acos, acosh, asin, asinh, atan, atan2, atanh, cos, cosh, sin, sinh, tan, tanh
 from graphnn.ops.windows import fold_windows, windows
-from graphnn.transform.derived import hessian, hvp, jacobian
+from graphnn.transform.checkpoint import checkpoint
+from graphnn.transform.custom import custom_gradient
+from graphnn.transform.derived import hessian, hvp, jacfwd, jacobian, jacrev, linearize, value_and_grad
 from graphnn.transform.forward import jvp
 from graphnn.transform.reverse import grad, vjp
 
@@ -265,8 +285,11 @@ _ELSEWHERE = {
     "no_grad": "without it: derivatives exist only where gn.grad asks for them",
     "GradientTape": "gn.grad(loss, [w, b])",
     "gradients": "gn.grad(loss, [w, b])",
-    "value_and_grad": "gn.function([x], [loss, gn.grad(loss, w)])",
     "backward": "gn.grad(loss, [w, b])",
+    "custom_vjp": "@gn.custom_gradient over a function that returns (value, pull)",
+    "remat": "gn.checkpoint(function)(x)",
+    "pure_callback": "gn.host_op(function, infer=...)(x)",
+    "py_function": "gn.host_op(function, infer=...)(x)",
     "cat": "gn.concat([a, b], axis=0)",
     "mm": "a @ b",
     "dot": "a @ b, or gn.vecdot(a, b)",
@@ -293,6 +316,10 @@ _ELSEWHERE = {
     "unsqueeze": "gn.expand_dims(x, axis=...)",
     "sliding_window_view": "gn.windows(x, size)",
     "im2col": "gn.unfold(x, size)",
+    "randn": "gn.normal(gn.stream(seed), shape)",
+    "rand": "gn.uniform(gn.stream(seed), shape)",
+    "shuffle": "gn.permutation(gn.stream(seed), x)",
+    "multinomial": "gn.categorical(gn.stream(seed), logits, shape)",
     "interpolate": "gn.resize(x, size=...)",
     "eval": "gn.evaluate(node, {x: array})",
 }

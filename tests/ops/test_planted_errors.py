@@ -131,6 +131,8 @@ NOTHING_FOR = {
     ("Betainc", "partials", 0),
     ("Betainc", "partials", 1),
     ("ScatterReduce", "vjp", 2),
+    ("Barrier", "transpose", 1),
+    ("Checkpoint", "vjp", 0),
 }
 
 

@@ -122,3 +122,84 @@ def test_an_error_names_the_function_that_was_called():
         gn.hvp(gn.sum(z), x, [1.0, 1.0])
     with pytest.raises(DifferentiationError, match=r"^hessian: the loss is not a scalar"):
         gn.hessian(x * x, x)
+
+
+@given(graphs(max_nodes=6))
+def test_both_modes_of_the_jacobian_agree(drawn):
+    x = next(iter(drawn.feeds))
+    y = gn.stack([drawn.output, gn.sin(drawn.output) + gn.sum(x)])
+    forward, reverse, either = gn.evaluate([gn.jacfwd(y, x), gn.jacrev(y, x), gn.jacobian(y, x)], drawn.feeds)
+    assert forward.shape == reverse.shape == (2, *x.shape)
+    np.testing.assert_allclose(forward, reverse, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(either, reverse, rtol=1e-10, atol=1e-12)
+
+
+def test_the_modes_of_jacobians_are_the_ones_asked_for():
+    x, z = gn.placeholder("x", (5,), "float64"), gn.placeholder("z", (2,))
+    y = gn.sin(x[:2])
+    for make, role in ((gn.jacfwd, "forward"), (gn.jacrev, "reverse")):
+        roles = {node.origin.role for node in gn.Graph(make(y, x)) if node.origin}
+        assert roles == {role}
+        with pytest.raises(DifferentiationError, match=f"^{make.__name__}: "):
+            make(y, z)
+        assert gn.evaluate(make(y, z, allow_unused=True), {x: np.ones(5)}).tolist() == [[0.0, 0.0], [0.0, 0.0]]
+
+
+def test_value_and_grad():
+    x, w = gn.placeholder("x", ("n",), "float64"), gn.parameter("w", np.array(2.0))
+    loss = gn.sum((w * x) ** 2)
+    value, slopes = gn.function([x], gn.value_and_grad(loss, {"w": w, "x": x}))(np.array([1.0, 3.0]))
+    assert value == 40.0
+    assert slopes["w"] == 40.0
+    assert slopes["x"].tolist() == [8.0, 24.0]
+    with pytest.raises(DifferentiationError, match=r"^value_and_grad: the loss is not a scalar"):
+        gn.value_and_grad(x, x)
+
+
+@given(graphs(max_nodes=6))
+def test_linearize_pushes_what_jvp_gives(drawn):
+    rng = np.random.default_rng(0)
+    x = next(iter(drawn.feeds))
+    y, push = gn.linearize({"a": drawn.output, "b": [gn.sin(drawn.output) * x]}, x)
+    for _ in range(2):
+        v = rng.normal(size=x.shape)
+        got, wanted = gn.evaluate([push(v), gn.jvp(y, x, v)], drawn.feeds)
+        np.testing.assert_allclose(got["a"], wanted["a"], rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(got["b"][0], wanted["b"][0], rtol=1e-12, atol=1e-12)
+
+
+def test_linearize_shares_its_coefficients():
+    x, t = gn.placeholder("x", ("n",), "float64"), gn.placeholder("t", ("n",), "float64")
+    y, push = gn.linearize(gn.tanh(gn.sin(x)) * x, [x])
+    known = set(gn.Graph([y, push([x])]))
+    added = [node for node in gn.Graph(push([t])) if node not in known]
+    assert added
+    # All that is new depends on the tangent: no coefficient is built a second time.
+    carrying = {t}
+    for node in added[1:] if added[0] is t else added:
+        if node is not t:
+            assert any(operand in carrying for operand in node.inputs)
+            carrying.add(node)
+    z = gn.placeholder("z", (3,))
+    for mistake, words in (
+        (lambda: gn.linearize(y, z), "^linearize: "),
+        (lambda: gn.linearize(gn.argmax(x), x), "^linearize: "),
+        (lambda: push([np.ones(7)]), "^linearize: "),
+        (lambda: gn.linearize(y * t, [x, t])[1]([t]), "^linearize: 1 tangents for 2 nodes"),
+    ):
+        with pytest.raises(gn.GraphnnError, match=words):
+            mistake()
+
+
+def test_linearize_by_several_nodes_and_again():
+    x, w = gn.placeholder("x", (2,), "float64"), gn.placeholder("w", (), "float64")
+    y, push = gn.linearize(gn.exp(w * x), [x, w])
+    pushed = push([np.array([1.0, 0.0]), 2.0])
+    feeds = {x: np.array([0.5, -1.0]), w: 0.7}
+    e = np.exp(0.7 * feeds[x])
+    np.testing.assert_allclose(
+        gn.evaluate(pushed, feeds), e * (0.7 * np.array([1.0, 0.0]) + 2.0 * feeds[x]), rtol=1e-14
+    )
+    by_w = gn.evaluate(gn.grad(gn.sum(pushed), w), feeds)
+    direct = gn.grad(gn.sum(gn.jvp(y, [x, w], [np.array([1.0, 0.0]), 2.0])), w)
+    np.testing.assert_allclose(by_w, gn.evaluate(direct, feeds), rtol=1e-14)

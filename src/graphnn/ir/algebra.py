@@ -297,7 +297,7 @@ def _keywords(node: Node) -> dict[str, str]:
         if field.name == "axes" and hasattr(op, "keepdims"):  # a reduction; its function takes axis=
             if not _all_axes(node):
                 out["axis"] = _python(value[0] if len(value) == 1 else value)
-        elif value != field.default:
+        elif value != field.default and str(value) != op.name:  # what gave the op its name is told by it
             out[field.name] = _python(value)
     return out
 

@@ -168,6 +168,8 @@ class Linear(Op):
 class General(Op):
     """Any other differentiable operation, or one without a derivative (`vjp` gives None for every operand)."""
 
+    starts_again: ClassVar[bool] = False  # its `vjp` computes the first operand anew, from the others
+
     def vjp(self, g: Node, *operands: Node, out: Node) -> tuple[Cotangent, ...]:
         """The cotangents of the operands for the cotangent g of the result."""
         raise NotImplementedError(f"{type(self).__name__}.vjp")

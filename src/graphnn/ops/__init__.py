@@ -11,6 +11,7 @@ from graphnn.ops import (
     contraction,
     cumulative,
     exponential,
+    host,
     indexing,
     linalg,
     movement,
@@ -40,6 +41,7 @@ _FILES = (
     updates,
     random,
     windows,
+    host,
 )
 
 

@@ -96,7 +96,29 @@ def _push_by_pulling(node: Node, tangents: tuple[Node | None, ...]) -> Node | No
         return None
     stop = frozenset((*node.inputs, node, *(t for t in tangents if t is not None)))
     adjoints, _ = reverse_pass([total], [Pull(constant(1.0, total.dtype))], [g], stop)
-    return adjoints[g].materialized() if g in adjoints else None
+    if g not in adjoints:
+        return None
+    out = adjoints[g].materialized()
+    if _depends(out, g):
+        error = DifferentiationError(
+            f"{node.op.name}: its rule is not linear in the cotangent, so it gives no derivative in forward mode",
+            "Use reverse mode: gn.grad, gn.vjp or gn.jacrev.",
+        )
+        raise explain(error, node.inputs, node)
+    return out
+
+
+def _depends(node: Node, on: Node) -> bool:
+    seen, stack = {node}, [node]
+    while stack:
+        step = stack.pop()
+        if step is on:
+            return True
+        for operand in step.inputs:  # what depends on a node has a larger number
+            if operand.index >= on.index and operand not in seen:
+                seen.add(operand)
+                stack.append(operand)
+    return False
 
 
 def _or_zero(tangent: Node | None, x: Node) -> Node:

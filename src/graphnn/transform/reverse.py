@@ -348,9 +348,12 @@ def checked_targets(name: str, outputs: Sequence[Node], wrt: Any, allow_unused: 
                 "Give the parameter or input itself, not its name and not its value.",
             )
     check_floating(name, targets, "the variable")
+    everything = topological(outputs)
+    for node in everything:
+        if isinstance(node.op, General) and node.op.starts_again:
+            _check_outside(name, node, targets)
     if allow_unused:
         return targets
-    everything = topological(outputs)
     reached = set(everything)
     # A derivative flows along floating-point nodes only.
     smooth = {node for node in outputs if node.dtype.is_floating}
@@ -369,6 +372,18 @@ def checked_targets(name: str, outputs: Sequence[Node], wrt: Any, allow_unused: 
         if node not in smooth:
             raise _cut_path(name, outputs, node, everything)
     return targets
+
+
+def _check_outside(name: str, again: Node, targets: list[Node]) -> None:
+    inside = set(topological(again.inputs[:1], stop=set(again.inputs[1:]))).difference(again.inputs[1:])
+    for node in targets:
+        if node in inside:
+            raise DifferentiationError(
+                f"{name}: {node.label} is made inside of a checkpoint, where nodes have no derivatives of their own",
+                "The checkpoint computes it a second time. Make it outside, and use it in the function.",
+                operands=operand_rows((node,), ("variable",)),
+                at=str(user_source() or ""),
+            )
 
 
 def _sources(nodes: Sequence[Node]) -> str:

@@ -13,6 +13,7 @@ from graphnn.testing.cases import (
     creation,
     cumulative,
     exponential,
+    host,
     indexing,
     linalg,
     movement,
@@ -31,7 +32,7 @@ _FILES = (
     arithmetic, comparison, exponential, trigonometric, bitwise, movement, reduction, contraction,
     indexing, sorting, cumulative, updates, random,
     activations, creation, linalg, special,
-    windows, convolution, pooling, resize,
+    windows, convolution, pooling, resize, host,
 )  # fmt: skip
 
 
