@@ -29,8 +29,8 @@ lint: $(VENV)/.dev ## style, format, types and the floors of the architecture
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-slow: $(VENV)/.dev ## the tests marked slow, which `test` leaves out
-	$(BIN)/pytest -n $(JOBS) -m slow
+slow: $(VENV)/.dev ## the tests of operations and graphs with 500 random examples each instead of 20
+	HYPOTHESIS_PROFILE=nightly $(BIN)/pytest -n $(JOBS) tests/ops tests/ir tests/transform tests/compile tests/testing
 
 bench: $(VENV)/.dev ## every script in benchmarks/, one after the other
 	@for script in benchmarks/[!_]*.py; do \

@@ -276,3 +276,13 @@ def test_a_checker_serves_many_points(a, b):
 
 XY = (gn.placeholder("x", (), "float64"), gn.placeholder("y", (), "float64"))
 CHECKER = GradientChecker([gn.sin(XY[0]) / XY[1] + XY[0] * XY[1]], {XY[0]: 0.0, XY[1]: 1.0}, order=2)
+
+
+def test_a_state_is_read_but_does_not_advance():
+    stream = gn.stream(1)
+    x = gn.placeholder("x", (3,))
+    noisy = gn.sum(gn.sin(x + gn.uniform(stream, (3,))))
+    before = stream.value
+    report = check_gradients(noisy, {x: [0.1, 0.2, 0.3]}, order=2)
+    assert report.checked > 0
+    assert stream.value.tolist() == before.tolist()

@@ -16,6 +16,7 @@ from graphnn.ir.leaves import Placeholder, Variable, placeholder
 from graphnn.ir.node import Node
 from graphnn.ir.rebuild import bind_sizes, transform
 from graphnn.ops.bitwise import Astype, astype
+from graphnn.ops.random import Advance
 from graphnn.testing.oracle import Estimated, numeric_jacobian
 from graphnn.testing.report import Basis, GradientReport
 from graphnn.transform.forward import jvp
@@ -280,7 +281,8 @@ def _in_float64(outputs: list[Node], feeds: Mapping[Node, Any]) -> tuple[list[No
     def widened(node: Node, operands: tuple[Node, ...]) -> Node | None:
         if isinstance(node.op, Astype) and node.op.dtype.is_floating:
             return Astype(float64)(*operands)
-        return None
+        # A state must not move on between two evaluations, or each would draw other numbers.
+        return operands[0] if isinstance(node.op, Advance) else None
 
     replaced = {bound.get(leaf, leaf): new for leaf, new in inputs.items()}
     made = transform(outputs, widened, replaced)
