@@ -281,8 +281,10 @@ def _in_float64(outputs: list[Node], feeds: Mapping[Node, Any]) -> tuple[list[No
     def widened(node: Node, operands: tuple[Node, ...]) -> Node | None:
         if isinstance(node.op, Astype) and node.op.dtype.is_floating:
             return Astype(float64)(*operands)
-        # A state must not move on between two evaluations, or each would draw other numbers.
-        return operands[0] if isinstance(node.op, Advance) else None
+        if isinstance(node.op, Advance):
+            # A state must not move on between two evaluations, or each would draw other numbers: it follows itself.
+            return Advance()(operands[0], operands[1], operands[1])
+        return None
 
     replaced = {bound.get(leaf, leaf): new for leaf, new in inputs.items()}
     made = transform(outputs, widened, replaced)
