@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 import string
-
-import numpy as np
+from collections.abc import Iterable
 
 from graphnn.errors import ShapeError
 from graphnn.ir.dims import Size
@@ -143,10 +143,29 @@ def _sum_out(x: Node, term: str, keep: set[str]) -> tuple[Node, str]:
 
 
 def _order(terms: list[str], nodes: list[Node], result: str) -> list[tuple[int, int]]:
-    if len(nodes) < 3:
-        return [(0, 1)] * (len(nodes) - 1)
+    """Which two operands to multiply next, until one is left: the pair whose product is smallest beside its factors."""
     # Named sizes count as 64 here: only the order of the products depends on it.
-    shapes = [tuple(size if isinstance(size, int) else 64 for size in node.shape) for node in nodes]
-    views = [np.broadcast_to(np.zeros(()), shape) for shape in shapes]
-    path, _ = np.einsum_path(",".join(terms) + "->" + result, *views, optimize=("greedy", 2**40))
-    return [(min(pair), max(pair)) for pair in path[1:] if len(pair) == 2]
+    sizes: dict[str, int] = {}
+    for term, node in zip(terms, nodes, strict=True):
+        for letter, size in zip(term, node.shape, strict=True):
+            sizes[letter] = max(sizes.get(letter, 1), size if isinstance(size, int) else 64)
+
+    def count(letters: Iterable[str]) -> int:
+        return math.prod(sizes[letter] for letter in letters)
+
+    left = [set(term) for term in terms]
+    order = []
+    while len(left) > 1:
+        best: tuple[int, int, int, set[str]] | None = None
+        for j in range(1, len(left)):
+            for i in range(j):
+                rest = set(result).union(*(left[k] for k in range(len(left)) if k not in (i, j)))
+                made = (left[i] | left[j]) & rest
+                growth = count(made) - count(left[i]) - count(left[j])
+                if best is None or growth < best[0]:
+                    best = (growth, i, j, made)
+        assert best is not None
+        _, i, j, made = best
+        order.append((i, j))
+        left = [letters for k, letters in enumerate(left) if k not in (i, j)] + [made]
+    return order

@@ -35,7 +35,7 @@ def _kernel(op: Contract, node: Node) -> Kernel:
     split = tuple(size[c] for c in natural)
     dtype = node.dtype.numpy
     if not summed and not rows and not columns:
-        return lambda x, y: x.transpose(order_a) * y.transpose(order_b)
+        return lambda x, y: (x.transpose(order_a) * y.transpose(order_b)).transpose(order_out)
 
     def kernel(x: Any, y: Any) -> Any:
         x = x.astype(dtype, copy=False).transpose(order_a).reshape((*sizes, m, k))
