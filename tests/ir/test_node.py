@@ -1,6 +1,8 @@
 """Nodes: immutable, with operators and indexing as in NumPy, and with advice where they are taken for arrays."""
 
+import copy
 import operator
+import pickle
 
 import numpy as np
 import pytest
@@ -395,3 +397,30 @@ def test_operands_that_are_no_arrays(other):
     for apply in (lambda: x + other, lambda: other * x, lambda: x == other):
         with pytest.raises(DTypeError):
             apply()
+
+
+def test_a_deep_copy_of_a_model_has_parameters_of_its_own():
+    model = gn.nn.Sequential(gn.nn.Linear(3, 2), gn.nn.ReLU())
+    node = model(gn.placeholder("x", ("n", 3)))
+    twin = copy.deepcopy(model)
+    (weight, _), (other, _) = model.parameters(), twin.parameters()
+    assert other is not weight
+    assert other.value.tolist() == weight.value.tolist()
+    other.value = np.zeros((3, 2), "float32")
+    assert weight.value.any()
+    assert copy.deepcopy(node) is node
+    assert copy.copy(node) is node
+
+
+def test_nodes_are_not_pickled():
+    with pytest.raises(gn.NodeUseError, match="cannot be pickled"):
+        pickle.dumps(gn.sin(gn.placeholder("x")))
+
+
+def test_masked_arrays_are_refused():
+    masked = np.ma.masked_array(np.ones(2, "float32"), [0, 1])
+    x = gn.placeholder("x", (2,))
+    with pytest.raises(gn.DTypeError, match="mask"):
+        gn.constant(masked)
+    with pytest.raises(gn.DTypeError, match="MaskedArray"):
+        gn.evaluate(x, {x: masked})

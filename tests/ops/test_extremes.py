@@ -391,3 +391,13 @@ def test_far_out_gradients_pass_the_check():
     x = np.array([1000.0, 1001.0, 999.5])
     check_gradients(lambda x: [gn.logsumexp(x), gn.softmax(x), gn.log_softmax(x)], [x], order=2)
     check_gradients(lambda x: gn.softplus(x), [np.array([-30.0, 30.0])], order=1)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_means_of_many_halves(dtype):
+    x = gn.placeholder("x", (70000,), dtype)
+    twos = np.full(70000, 2).astype(x.dtype.numpy)
+    mean, var, slope = gn.evaluate([gn.mean(x), gn.var(x), gn.grad(gn.mean(x), x)], {x: twos})
+    assert float(mean) == 2.0
+    assert float(var) == 0.0
+    assert 0 < float(slope[0]) < 1e-4

@@ -176,7 +176,8 @@ def evaluate(outputs: Any, feeds: Mapping[Any, Any] | None = None) -> Any:
     Parameters
     ----------
     outputs : a node or a tree of nodes
-    feeds : arrays for placeholders; any other node may be given a value too, which is then used in its place
+    feeds : arrays for placeholders; any other node may be given a value too, which is then used in its place. What the
+        outputs do not need is not looked at, so that one dict can serve several calls
 
     >>> x = gn.placeholder("x", (2,))
     >>> gn.evaluate(x * 10, {x: [1.0, 2.0]})

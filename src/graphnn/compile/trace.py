@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -249,10 +250,9 @@ class _Names:
         if position < 0:
             return "1"
         # Several adjoints may be one and the same node; here it is that of the reader.
-        names = {**self.names, self.made[reader]: self.adjoints[reader]}
         if made is self.made[reader]:
-            return names[made] + (" * 1" if self.style == "python" else r" \cdot 1")
-        names.pop(made, None)
+            return self.adjoints[reader] + (" * 1" if self.style == "python" else r" \cdot 1")
+        names = ChainMap({self.made[reader]: self.adjoints[reader]}, self.names)
         return expression(made, names, self.style, stop=lambda operand: False)
 
 

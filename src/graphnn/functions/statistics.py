@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from graphnn.errors import DTypeError
 from graphnn.functions.creation import size_node
 from graphnn.ir.dims import product
+from graphnn.ir.dtype import float32
 from graphnn.ir.node import Node
 from graphnn.ir.op import Cotangent
 from graphnn.ir.spec import normalize_axes
 from graphnn.ops.arithmetic import abs, square
-from graphnn.ops.bitwise import stop_gradient
+from graphnn.ops.bitwise import astype, stop_gradient
 from graphnn.ops.comparison import isfinite, where
 from graphnn.ops.composite import composite
 from graphnn.ops.exponential import exp, log, pow, sqrt
@@ -34,6 +35,8 @@ def mean(x: Operand, /, axis: Axes = None, *, keepdims: bool = False) -> Node:
     node = as_node(x)
     if not node.dtype.is_floating:
         raise DTypeError(f"mean takes floating-point arrays, not {node.dtype}", "Cast it: x.astype('float32').mean().")
+    if node.dtype.bits == 16:  # neither the sum nor the number of elements may overflow
+        return astype(mean(astype(node, float32), axis, keepdims=keepdims), node.dtype)
     axes = normalize_axes("mean", axis, node.ndim)
     count = product(node.shape[i] for i in axes)
     return sum(node, axis=axes, keepdims=keepdims) / size_node(count, node.dtype)
@@ -48,6 +51,9 @@ def var(x: Operand, /, axis: Axes = None, *, correction: float = 0.0, keepdims: 
     """
     node = as_node(x)
     check_kind("var", "floating-point", (node.dtype,))
+    if node.dtype.bits == 16:
+        wide = astype(node, float32)
+        return astype(var(wide, axis, correction=correction, keepdims=keepdims), node.dtype)
     axes = normalize_axes("var", axis, node.ndim)
     count = size_node(product(node.shape[i] for i in axes), node.dtype)
     deviation = node - mean(node, axis=axes, keepdims=True)

@@ -59,6 +59,8 @@ def own_array(value: object, spec: Spec, what: str) -> Array:
 
 def as_numpy(value: object) -> Array:
     """``numpy.asarray``, with a clear error for lists of lists whose lengths differ."""
+    if isinstance(value, np.ndarray) and hasattr(value, "mask"):
+        raise DTypeError("a masked array would lose its mask", "Decide what stands in its place: array.filled(0).")
     try:
         return np.asarray(value)
     except GraphnnError:  # a node among them says by itself that it is no value
@@ -72,10 +74,8 @@ def as_numpy(value: object) -> Array:
 
 def to_array(value: object, dtype: DType) -> Array:
     """A NumPy array as it is; Python numbers and lists of them in `dtype`, where that keeps their kind and value."""
-    if isinstance(value, np.ndarray):
-        return value
     array = as_numpy(value)
-    if not isinstance(value, np.generic) and _weakly_fits(array, dtype):
+    if not isinstance(value, (np.ndarray, np.generic)) and _weakly_fits(array, dtype):
         return array.astype(dtype.numpy)
     return array
 

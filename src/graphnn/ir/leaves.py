@@ -116,6 +116,12 @@ class Variable(Node):
         else:
             super().__setattr__(name, value)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
+        # The copy of a model has variables of its own, with the same values.
+        twin: Variable = build(self.op, (), self.spec, like=self, kind=Variable)
+        set_cell(twin, _Cell(self.cell.array.copy(), self.cell.trainable))
+        return twin
+
     @property
     def value(self) -> Array:
         """A copy of the present value; assign to change it."""

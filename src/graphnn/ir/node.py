@@ -342,6 +342,17 @@ class Node:
             self, "cannot be called", "Compile it: f = gn.function([x], node); or use gn.evaluate(node, {x: array})."
         )
 
+    def __copy__(self) -> Node:
+        return self  # nothing of it can change
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Node:
+        return self
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise _not_a_value(
+            self, "cannot be pickled", "Save values instead: model.get_values() gives arrays by name, set_values() puts them back."
+        )
+
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):
             raise AttributeError(name)
