@@ -277,7 +277,6 @@ _ELSEWHERE = {
     "asarray": "gn.constant(array), or pass arrays straight into expressions",
     "tensor": "gn.constant(array) for fixed values, gn.placeholder(name, shape) for inputs",
     "Tensor": "gn.constant(array) for fixed values, gn.placeholder(name, shape) for inputs",
-    "Variable": "gn.parameter(name, array)",
     "shared": "gn.parameter(name, array)",
     "Input": "gn.placeholder(name, shape)",
     "Session": "f = gn.function([x], y), then f(array)",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from graphnn import data, losses, metrics, nn, optim
 from graphnn.compile.function import function
@@ -31,10 +34,7 @@ def train_digits(epochs: int = 20, seed: int = 0, verbose: bool | str = "auto") 
     trainer, history, accuracy
         The accuracy is that on the 360 test images.
     """
-    images, labels = data.digits()
-    x_train, x_test, y_train, y_test = data.train_test_split(
-        (images / 16.0).astype("float32"), labels, test=360, seed=0
-    )
+    x_train, x_test, y_train, y_test = _digits()
     trainer = Trainer(
         digits_model(seed), loss=losses.cross_entropy, optimizer=optim.Adam(2e-3), metrics=[metrics.accuracy], seed=seed
     )
@@ -42,6 +42,12 @@ def train_digits(epochs: int = 20, seed: int = 0, verbose: bool | str = "auto") 
         x_train, y_train, epochs=epochs, batch_size=32, validation_data=(x_test, y_test), verbose=verbose
     )
     return trainer, history, trainer.evaluate(x_test, y_test)["accuracy"]
+
+
+def _digits() -> list[NDArray[Any]]:
+    """Images and labels, each to learn from and to be tested on: x_train, x_test, y_train, y_test."""
+    images, labels = data.digits()
+    return data.train_test_split((images / 16.0).astype("float32"), labels, test=360, seed=0)
 
 
 def run(out: Path, epochs: int = 20, seed: int = 0) -> float:
@@ -64,9 +70,8 @@ def run(out: Path, epochs: int = 20, seed: int = 0) -> float:
     pictures = [render(Graph(loss), out / "digits.svg"), history_chart(history, out / "history.svg")]
 
     predict = function([x], trainer.model(x))
-    images, labels = data.digits()
-    scores = predict((images[:1] / 16.0).astype("float32"))
-    print(f"\nThe first digit of the set is a {labels[0]}; the network says {scores.argmax()}.")
+    _, x_test, _, y_test = _digits()
+    print(f"\nThe first of the test digits is a {y_test[0]}; the network says {predict(x_test[:1]).argmax()}.")
     print(f"Test accuracy {100 * accuracy:.2f} %, after {time.perf_counter() - start:.1f} s.")
     print("Pictures: " + ", ".join(str(path) for path in pictures))
     return accuracy

@@ -123,7 +123,10 @@ def layout(headline: str, operands: Sequence[Operand] = (), at: str = "", hints:
                 for row in operands
             )
         )
-    tail = ([f"  at {at}"] if at else []) + [f"  {hint}" for hint in hints if hint]
+    # A node of a derivative is no line of the user: its place reads "in the reverse pass of ...".
+    tail = ([f"  {at}" if at.startswith("in the ") else f"  at {at}"] if at else []) + [
+        f"  {hint}" for hint in hints if hint
+    ]
     if tail:
         blocks.append("\n".join(tail))
     return "\n\n".join(blocks)

@@ -118,7 +118,7 @@ def cross_entropy(
     Raises
     ------
     ShapeError, DTypeError
-        If the labels are neither class numbers nor probabilities for these logits.
+        If the labels are neither class numbers nor probabilities for these logits, or there is only one class.
     IndexRangeError
         At the call, if a class number is negative or too large.
 
@@ -169,6 +169,11 @@ def _check_classes(logits: Node, labels: Node) -> None:
     if logits.ndim == 0:
         raise ShapeError("cross_entropy: logits need an axis of classes, but are a single number", example)
     classes, whole = logits.shape, labels.shape
+    if classes[-1] == 1 and whole in (classes, classes[:-1]):
+        raise ShapeError(
+            f"cross_entropy: {_logits(classes)} have one class only, so the loss would never depend on them",
+            "For yes-or-no answers use binary_cross_entropy, with targets of the same shape.",
+        )
     if labels.dtype.is_integer:
         if whole == classes[:-1]:
             return

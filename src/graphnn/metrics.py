@@ -34,7 +34,7 @@ def accuracy(outputs: Operand, targets: Operand, /) -> Node:
     Raises
     ------
     ShapeError, DTypeError
-        If the targets do not fit the outputs.
+        If the targets do not fit the outputs, or there is only one class: every answer would be right.
 
     >>> from graphnn import metrics
     >>> gn.evaluate(metrics.accuracy([[2.0, 1.0], [0.0, 3.0]], [0, 0]))
@@ -50,6 +50,11 @@ def accuracy(outputs: Operand, targets: Operand, /) -> Node:
         raise DTypeError(
             f"accuracy: class numbers are integers, not {t.dtype}",
             "Cast them, targets.astype('int64'); for yes-or-no answers use binary_accuracy.",
+        )
+    if y.shape[-1] == 1:
+        raise ShapeError(
+            f"accuracy: outputs {shape_text(y.shape)} have one class only, so every answer would be right",
+            "For yes-or-no answers use binary_accuracy, with targets of the same shape.",
         )
     right = argmax(y, axis=-1) == (t if t.shape != y.shape else argmax(t, axis=-1))
     return mean(astype(right, DEFAULT_FLOAT))

@@ -16,7 +16,7 @@ NUMBERS = st.floats(-30, 30, width=64)
 
 @st.composite
 def logits_and_labels(draw, one_of=None):
-    shape = draw(st.tuples(st.integers(1, 5), st.integers(1, 6)))
+    shape = draw(st.tuples(st.integers(1, 5), st.integers(2, 6)))
     logits = draw(hnp.arrays(np.float64, shape, elements=NUMBERS))
     labels = draw(hnp.arrays(np.int64, shape[0], elements=st.integers(0, shape[1] - 1)))
     return logits, labels
@@ -269,6 +269,10 @@ class TestMetrics:
         [
             (metrics.accuracy, (4, 3), (4, 1), "int64", "targets[:, 0]"),
             (metrics.accuracy, (4, 3), (4,), "float32", "use binary_accuracy"),
+            (metrics.accuracy, (4, 1), (4,), "int64", "use binary_accuracy"),
+            (metrics.accuracy, (4, 1), (4, 1), "float32", "every answer would be right"),
+            (losses.cross_entropy, (4, 1), (4,), "int64", "use binary_cross_entropy"),
+            (losses.cross_entropy, (4, 1), (4, 1), "float32", "one class only"),
             (metrics.accuracy, (4, 3), (5,), "int64", "do not fit outputs"),
             (metrics.binary_accuracy, (4, 1), (4,), "int64", "nothing is broadcast"),
             (metrics.mean_squared_error, (4, 1), (4,), "float32", "nothing is broadcast"),

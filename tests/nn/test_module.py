@@ -1,5 +1,6 @@
 """Modules: paths, sharing, seeds, freezing, values, scopes and the errors of everyday mistakes."""
 
+import copy
 import os
 import subprocess
 import sys
@@ -422,3 +423,44 @@ class TestRepr:
         assert repr(nn.Linear(2, 3, init=nn.init.uniform(low=-1), dtype="float64", seed=1)) == (
             "Linear(2, 3, init=uniform(low=-1), dtype='float64', seed=1)"
         )
+
+
+class TestCopy:
+    def test_a_copy_has_parameters_of_its_own(self):
+        model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Dropout(0.5), nn.Linear(2))
+        x = gn.placeholder("x", ("batch", 3))
+        array = np.ones((2, 3), "float32")
+        model(x, training=True)
+        twin = copy.deepcopy(model)
+        np.testing.assert_array_equal(gn.evaluate(twin(x), {x: array}), gn.evaluate(model(x), {x: array}))
+        assert list(twin.named_parameters()) == list(model.named_parameters())
+        assert not set(twin.parameters()) & set(model.parameters())
+        assert not set(twin.states()) & set(model.states())
+        before = twin[0].weight.value
+        model[0].weight.value = np.zeros((3, 4), "float32")
+        np.testing.assert_array_equal(twin[0].weight.value, before)
+
+    def test_what_is_shared_stays_shared_and_what_is_frozen_stays_frozen(self):
+        layer = nn.Linear(3, 3).freeze()
+        twin = copy.deepcopy(nn.Sequential(layer, nn.Tanh(), layer))
+        assert twin[0] is twin[2] is not layer
+        assert not twin[0].weight.trainable
+
+    def test_a_copy_before_the_first_use_begins_as_the_model_does(self):
+        model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2), seed=7)
+        twin = copy.deepcopy(model)
+        for path, array in model.get_values().items():
+            np.testing.assert_array_equal(twin.get_values()[path], array)
+
+    def test_a_layer_is_copied_without_the_model_around_it(self):
+        model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+        model.parameters()
+        twin = copy.deepcopy(model[1])
+        assert twin._parent is None
+        np.testing.assert_array_equal(twin.weight.value, model[1].weight.value)
+
+
+def test_models_with_one_seed_begin_equal_and_with_two_seeds_not():
+    one, two, three = (nn.Sequential(nn.Linear(3, 4), seed=seed) for seed in (None, 0, 1))
+    np.testing.assert_array_equal(one[0].weight.value, two[0].weight.value)
+    assert not np.array_equal(one[0].weight.value, three[0].weight.value)

@@ -70,6 +70,8 @@ UNARY = [
     ("vector_norm 1", lambda x: gn.vector_norm(x, ord=1), [0.0, -2.0], [0.0, -1.0]),
     ("vector_norm 3", lambda x: gn.vector_norm(x, ord=3), [0.0, 0.0], [0.0, 0.0]),
     ("vector_norm inf", lambda x: gn.vector_norm(x, ord=INF), [1.0, -1.0], [0.5, -0.5]),
+    ("std", gn.std, [2.0, 2.0, 2.0, 2.0], [0.0] * 4),
+    ("std of a sample", lambda x: gn.std(x, correction=1), [2.0, 2.0], [0.0, 0.0]),
     ("matrix_norm", gn.matrix_norm, [[0.0, 0.0]], [[0.0, 0.0]]),
     ("logsumexp", gn.logsumexp, [-INF, 0.0, 0.0], [0.0, 0.5, 0.5]),
     ("logsumexp of nothing but -inf", gn.logsumexp, [-INF, -INF], [0.0, 0.0]),

@@ -1,5 +1,6 @@
 """Optimisers against loops written by hand in NumPy, their states, and what they refuse."""
 
+import inspect
 import math
 
 import numpy as np
@@ -179,6 +180,89 @@ class TestStates:
         step()
         assert int(adam.named_states()["adam/step"].value) == 2
         assert float(w.value) == pytest.approx(float(v.value), rel=1e-6)
+
+
+class TestTwoModels:
+    def test_the_states_have_names_of_their_own(self):
+        adam = optim.Adam(0.1)
+        models = [nn.Sequential(nn.Linear(2, 1), seed=seed) for seed in (0, 1)]
+        for model in models:
+            adam.updates(gn.mean(model(gn.placeholder("x", ("batch", 2)))))
+        slots = [f"adam/{slot}/0.{w}{n}" for n in ("", "#2") for w in ("weight", "bias") for slot in ("m", "v")]
+        assert set(adam.named_states()) == {"adam/step", "adam/step#2", *slots}
+
+    def test_each_counts_its_own_steps(self):
+        adam = optim.Adam(0.05)
+        problems = [problem(), problem()]
+        steps = [gn.function([], loss, updates=adam.updates(loss)) for loss, _ in problems]
+        for _ in range(STEPS):
+            steps[0]()
+        for _ in range(STEPS):
+            steps[1]()
+        for _, params in problems:
+            for got, expected in zip([p.value for p in params], trained(optim.Adam(0.05)), strict=True):
+                np.testing.assert_array_equal(got, expected)
+
+    def test_a_parameter_that_is_thawed_begins_with_a_full_step(self):
+        loss, (_, c) = problem()
+        adam = optim.Adam(0.01)
+        c.trainable = False
+        first = gn.function([], loss, updates=adam.updates(loss))
+        for _ in range(20):
+            first()
+        c.trainable = True
+        before = c.value
+        gn.function([], loss, updates=adam.updates(loss))()
+        assert abs(float(c.value - before)) == pytest.approx(0.01, rel=1e-5)
+        assert [int(s.value) for n, s in adam.named_states().items() if "step" in n] == [21, 1]
+
+    def test_a_schedule_follows_the_oldest_count(self):
+        w, v = gn.parameter("w", 1.0), gn.parameter("v", 1.0)
+        sgd = optim.SGD(lambda step: 0.5 / (1 + step))
+        gn.function([], w, updates=sgd.updates(w * 1.0))()
+        gn.function([], w, updates=sgd.updates(w + v))()
+        assert float(w.value) == pytest.approx(1 - 0.5 - 0.25)
+        assert float(v.value) == pytest.approx(1 - 0.25)
+
+
+class TestSettings:
+    @pytest.mark.parametrize("name", ["lr", "weight_decay", "momentum", "nesterov"])
+    def test_they_are_fixed_after_the_first_use(self, name):
+        loss, _ = problem()
+        optimizer = optim.SGD(0.5)
+        optimizer.lr = 0.1
+        optimizer.updates(loss)
+        with pytest.raises(GraphError, match=f"SGD.{name} cannot be changed any more") as caught:
+            setattr(optimizer, name, 0.2)
+        assert "Make a new optimizer" in str(caught.value)
+        assert optimizer.lr == 0.1
+
+    def test_the_advice_for_a_rate_that_changes(self):
+        rate, w = gn.state("rate", 0.5), gn.parameter("w", 1.0)
+        step = gn.function([], w, updates=optim.SGD(lambda step: rate).updates(w * 1.0))
+        step()
+        rate.value = 0.25
+        step()
+        assert float(w.value) == 0.25
+
+    def test_a_name_from_elsewhere(self):
+        with pytest.raises(UnknownNameError, match="It is called lr"):
+            optim.SGD(0.1).learning_rate = 0.2
+
+    def test_a_node_is_no_rate(self):
+        with pytest.raises(GraphError, match="not the node 'rate'"):
+            optim.SGD(gn.state("rate", 0.1))
+
+    @pytest.mark.parametrize("make", [optim.SGD, optim.Adam])
+    def test_parameters_are_not_given_here(self, make):
+        model = nn.Linear(2, 1)
+        for params in (model.parameters(), model, model.named_parameters(), iter(model.parameters())):
+            for call in (lambda p: make(p, lr=0.1), lambda p: make(p, 0.1), lambda p: make(p)):
+                with pytest.raises(GraphError, match=f"optim.{make.__name__} takes no parameters"):
+                    call(params)
+
+    def test_the_signature_is_that_of_the_class(self):
+        assert list(inspect.signature(optim.SGD).parameters)[:2] == ["lr", "momentum"]
 
 
 class TestGraphs:

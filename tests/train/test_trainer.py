@@ -509,3 +509,154 @@ def test_digits(seed):
     trainer.fit(x_train, y_train, epochs=20, validation_data=(x_test, y_test), verbose=False)
     assert trainer.evaluate(x_test, y_test)["accuracy"] >= 0.96
     assert (trainer.predict(x_test).argmax(1) == y_test).mean() >= 0.96
+
+
+class TestWhatBelongsToTheModel:
+    class Inside(nn.Module):
+        def forward(self, x):
+            return nn.Linear(1)(x)
+
+    class Hidden(nn.Module):
+        def __init__(self):
+            self._layer = nn.Linear(4, 1)
+
+        def forward(self, x):
+            return self._layer(x)
+
+    class InASet(nn.Module):
+        def __init__(self):
+            self.layers = {nn.Linear(4, 1)}
+
+        def forward(self, x):
+            for layer in self.layers:
+                x = layer(x)
+            return x
+
+    class OnlyInTraining(nn.Module):
+        def __init__(self):
+            self.layer = nn.Linear(4, 1)
+
+        def forward(self, x):
+            return nn.Linear(1, 1, seed=0)(self.layer(x)) if nn.is_training() else self.layer(x)
+
+    @pytest.mark.parametrize("kind", [Inside, Hidden, InASet, OnlyInTraining])
+    def test_layers_that_are_not_found_are_refused(self, kind):
+        with pytest.raises(GraphError) as caught:
+            regression(kind()).fit(X, Y, verbose=False)
+        assert f"the parameter 'weight' is used but is not part of the model {kind.__name__}" in str(caught.value)
+        assert "assign them to attributes" in str(caught.value)
+
+    def test_in_prediction_too(self):
+        with pytest.raises(GraphError, match="is not part of the model Inside"):
+            regression(self.Inside()).predict(X)
+
+    def test_a_random_stream_that_is_not_found(self):
+        class Noisy(nn.Module):
+            def __init__(self):
+                self.layer = nn.Linear(4, 1)
+
+            def forward(self, x):
+                return nn.Dropout(0.5)(self.layer(x))
+
+        with pytest.raises(GraphError, match="the state 'stream' is used but is not part of the model Noisy"):
+            regression(Noisy()).fit(X, Y, verbose=False)
+
+    def test_a_layer_made_in_the_loss(self):
+        def loss(outputs, targets):
+            return losses.mse(nn.Linear(1, 1, seed=0)(outputs), targets)
+
+        trainer = gn.Trainer(nn.Linear(4, 1), loss=loss, optimizer=optim.SGD(0.1))
+        with pytest.raises(GraphError, match="the parameter 'weight' is used but is not part of the model Linear"):
+            trainer.fit(X, Y, verbose=False)
+
+    def test_a_parameter_of_the_loss_may_be_kept_by_the_model_or_be_frozen(self):
+        model = nn.Linear(4, 1)
+        model.factor = gn.parameter("factor", 1.0)
+        fixed = gn.parameter("fixed", 2.0)
+        fixed.trainable = False
+
+        def loss(outputs, targets):
+            return losses.mse(outputs * model.factor, targets * fixed)
+
+        gn.Trainer(model, loss=loss, optimizer=optim.SGD(0.1)).fit(X, Y, verbose=False)
+        assert model.factor.value != 1
+        assert fixed.value == 2
+
+
+class TestChangesAfterTheFirstFit:
+    class Net(nn.Module):
+        def __init__(self):
+            self.hidden, self.act, self.out = nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1)
+
+        def forward(self, x):
+            return self.out(self.act(self.hidden(x)))
+
+    def fitted(self):
+        trainer = regression(self.Net())
+        trainer.fit(X, Y, verbose=False)
+        return trainer
+
+    def expected(self, model):
+        x = gn.placeholder("x", ("batch", 4))
+        return gn.evaluate(model(x), {x: X.astype("float32")})
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda model: setattr(model, "out", nn.Linear(8, 1, seed=5)),
+            lambda model: setattr(model, "act", nn.ReLU()),
+            lambda model: setattr(model.out, "bias", gn.parameter("bias", [3.0])),
+        ],
+        ids=["layer", "activation", "parameter"],
+    )
+    def test_a_part_of_the_model_is_replaced(self, change):
+        trainer = self.fitted()
+        trainer.evaluate(X, Y)
+        change(trainer.model)
+        np.testing.assert_allclose(trainer.predict(X), self.expected(trainer.model), rtol=1e-5, atol=1e-6)
+        loss = np.mean((self.expected(trainer.model) - Y) ** 2)
+        assert trainer.evaluate(X, Y)["loss"] == pytest.approx(loss, rel=1e-5)
+        before = trainer.model.out.bias.value
+        trainer.fit(X, Y, verbose=False)
+        assert trainer.model.out.bias.value != before
+
+    def test_the_optimiser_is_replaced_and_its_settings_are_fixed(self):
+        trainer = self.fitted()
+        with pytest.raises(GraphError, match="lr cannot be changed any more"):
+            trainer.optimizer.lr = 0.01
+        trainer.optimizer = optim.SGD(1e-30)
+        before = bits(trainer)
+        trainer.fit(X, Y, verbose=False)
+        assert bits(trainer) == before
+
+    def test_nothing_is_built_again_where_nothing_changed(self):
+        trainer = self.fitted()
+        step = trainer.train_step
+        trainer.predict(X)
+        trainer.evaluate(X, Y)
+        trainer.fit(X, Y, verbose=False)
+        assert trainer.train_step is step
+
+
+class TestArguments:
+    def test_by_their_place(self):
+        with pytest.raises(GraphError, match=r"takes only the model by its place") as caught:
+            gn.Trainer(nn.Linear(4, 1), losses.mse, optim.Adam())
+        assert "gn.Trainer(model, loss=..., optimizer=" in str(caught.value)
+
+    def test_left_out(self):
+        with pytest.raises(GraphError, match="optimizer is an optimiser, not None"):
+            gn.Trainer(nn.Linear(4, 1), loss=losses.mse)
+        with pytest.raises(GraphError, match="loss is a function of outputs and targets, not None"):
+            gn.Trainer(nn.Linear(4, 1), optimizer=optim.Adam())
+
+    @pytest.mark.parametrize("several", [(X, X), [X, X, X], {"a": X, "b": X}])
+    def test_several_inputs(self, several):
+        trainer = regression()
+        for use in (trainer.fit, trainer.evaluate):
+            with pytest.raises(DataError, match="a trainer takes models with one input"):
+                use(several, Y)
+
+    def test_examples_in_a_tuple_are_one_input(self):
+        rows, targets = zip(*zip(X, Y, strict=True), strict=True)
+        regression().fit(rows, targets, verbose=False)

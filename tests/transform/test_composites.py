@@ -76,3 +76,83 @@ def test_a_composite_does_not_depend_on_an_operand_that_its_body_ignores():
     out = first_only(x, y)
     assert value(gn.grad(out, y, allow_unused=True), {x: 1.0, y: 1.0}) == 0.0
     assert value(gn.grad(out, x), {x: 1.0, y: 1.0}) == 2.0
+
+
+# --- how they are defined ---
+
+
+def test_the_decorator_needs_no_parentheses_and_no_template():
+    @gn.composite
+    def my_square(x, /):
+        return x * x
+
+    @gn.composite()
+    def shifted(x, y, /, *, by=1.0):
+        return x + y + by
+
+    x = gn.placeholder("x", (2,))
+    assert gn.evaluate(my_square(x), {x: [2.0, 3.0]}).tolist() == [4.0, 9.0]
+    assert gn.evaluate(shifted(x, x, by=2.0), {x: [2.0, 3.0]}).tolist() == [6.0, 8.0]
+    assert gn.latex(my_square(x)) == r"\operatorname{my\_square}\left(x\right)"
+    assert gn.latex(shifted(x, x)) == r"\operatorname{shifted}\left(x, x\right)"
+
+
+@pytest.mark.parametrize("latex", [r"\operatorname{sw}({0})", "{0", "{1}", "{}", "{0!r}", "{0:wide}", "{0.name}", "0}"])
+def test_a_template_is_checked_at_the_definition(latex):
+    with pytest.raises(gn.GraphError, match="latex template of sw"):
+
+        @gn.composite(latex=latex)
+        def sw(x, /, *, axis=0):
+            return x
+
+
+def test_templates_that_are_right():
+    @gn.composite(latex=r"{{{0:20}}}_{{{axis}}} + {args}", python="sw({0}, {args}, {axis})")
+    def sw(x, y, /, *, axis=0):
+        return x + y
+
+    x = gn.placeholder("x", (2,))
+    assert gn.latex(sw(x, x)) == "{x}_{0} + x"
+
+
+def test_what_is_no_composite():
+    for function in (lambda: 1.0, lambda x: x, lambda *x: x[0], lambda x, /, **options: x):
+        with pytest.raises(gn.GraphError, match=r"^composite: "):
+            gn.composite(function)
+    with pytest.raises(gn.GraphError, match="a function with a name, not of str"):
+        gn.composite("f({0})")
+
+
+def test_an_option_is_no_node():
+    @gn.composite
+    def scaled(x, /, factor):
+        return x * factor
+
+    x = gn.placeholder("x")
+    for factor in (x, [x, 1.0]):
+        with pytest.raises(gn.GraphError, match="the option factor is a node") as caught:
+            scaled(x, factor=factor)
+        assert caught.value.hints == ("Operands stand before a slash: def scaled(x, factor, /).",)
+
+
+def test_a_body_uses_its_operands_only():
+    w, s, outer = gn.parameter("w", 1.0), gn.state("s", 1.0), gn.placeholder("outer")
+    x = gn.placeholder("x")
+    for other, name in ((w, "w"), (s, "s"), (outer, "outer"), (gn.sin(outer), "outer")):
+
+        @gn.composite
+        def closing(x, /, *, other=name, node=lambda other=other: other):
+            return x * node()
+
+        with pytest.raises(gn.GraphError, match=f"the body of closing uses {name}, which is not one of its operands"):
+            closing(x)
+
+
+@pytest.mark.parametrize("result", [None, 2.0, (1, 2)])
+def test_a_body_returns_a_node(result):
+    @gn.composite
+    def strange(x, /):
+        return result
+
+    with pytest.raises(gn.GraphError, match=f"the body of strange returns {type(result).__name__}, not a node"):
+        strange(gn.placeholder("x"))

@@ -46,11 +46,12 @@ class Argument:
             array = to_array(value, self.spec.dtype)
             dtype = as_dtype(array.dtype)
         except (DTypeError, ValueError) as error:
-            uneven = isinstance(error, ValueError)
-            raise DTypeError(
-                f"argument {self.path}: expected {self.spec}, got {type(value).__name__}",
-                "Its lists have different lengths." if uneven else "Give an array, a number or lists of numbers.",
-            ) from None
+            hint = "Give an array, a number or lists of numbers."
+            if isinstance(error, ValueError):
+                hint = "Its lists have different lengths."
+            elif hasattr(value, "filled"):
+                hint = "Its mask would be lost. Decide what stands in its place: array.filled(0)."
+            raise DTypeError(f"argument {self.path}: expected {self.spec}, got {type(value).__name__}", hint) from None
         if dtype is not self.spec.dtype:
             raise DTypeError(
                 f"argument {self.path}: expected {self.spec}, got {dtype}{shape_text(array.shape)}",

@@ -63,12 +63,13 @@ def var(x: Operand, /, axis: Axes = None, *, correction: float = 0.0, keepdims: 
 
 @composite(latex=r"\operatorname{{std}}_{{{axis}}}\left({0}\right)")
 def std(x: Operand, /, axis: Axes = None, *, correction: float = 0.0, keepdims: bool = False) -> Node:
-    """Standard deviation ``sqrt(var(x))``.
+    """Standard deviation ``sqrt(var(x))``. Where all elements are equal, where it has a kink, its derivative is 0.
 
     >>> gn.evaluate(gn.std([1.0, 2.0, 3.0])).round(4)
     np.float32(0.8165)
     """
-    return sqrt(var(x, axis=axis, correction=correction, keepdims=keepdims))
+    variance = var(x, axis=axis, correction=correction, keepdims=keepdims)
+    return where(variance != 0, sqrt(variance), variance)  # the root of 0 has no derivative; the variance has, and is 0
 
 
 def _spread(value: Node, x: Node, axes: tuple[int, ...]) -> Node:

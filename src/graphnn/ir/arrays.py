@@ -59,7 +59,7 @@ def own_array(value: object, spec: Spec, what: str) -> Array:
 
 def as_numpy(value: object) -> Array:
     """``numpy.asarray``, with a clear error for lists of lists whose lengths differ."""
-    if isinstance(value, np.ndarray) and hasattr(value, "mask"):
+    if isinstance(value, np.ndarray) and np.any(getattr(value, "mask", False)):
         raise DTypeError("a masked array would lose its mask", "Decide what stands in its place: array.filled(0).")
     try:
         return np.asarray(value)

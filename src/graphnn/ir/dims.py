@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
-from graphnn.errors import GraphError, ShapeError
+from graphnn.errors import DTypeError, GraphError, ShapeError
 
 Size: TypeAlias = "int | Dim"
 """One size of a shape: an ``int``, or a `Dim` where only a name is known."""
+
+AS_NUMBER = "As a number inside the graph it is gn.dim_size(x, axis, dtype=x.dtype)."
+"""What messages advise where a named size is used as a number."""
 
 _NAME = re.compile(r"[^\W\d]\w*")
 
@@ -119,8 +122,14 @@ class Dim:
     def __hash__(self) -> int:
         return self._hash
 
+    def _takes(self, other: object) -> bool:
+        # Whether it is a size. What else there is, such as a node, may know better what to do.
+        if isinstance(other, float):
+            raise DTypeError(f"the size {self} does not go with {other!r}: sizes are whole numbers", AS_NUMBER)
+        return isinstance(other, (int, Dim))
+
     def __add__(self, other: Size) -> Size:
-        if not isinstance(other, (int, Dim)):
+        if not self._takes(other):
             return NotImplemented
         total = dict(self.terms)
         for mono, factor in _terms(other).items():
@@ -128,7 +137,7 @@ class Dim:
         return _size(total)
 
     def __mul__(self, other: Size) -> Size:
-        if not isinstance(other, (int, Dim)):
+        if not self._takes(other):
             return NotImplemented
         product: dict[Monomial, int] = {}
         for a, x in self.terms.items():
@@ -141,25 +150,41 @@ class Dim:
         return self * -1
 
     def __sub__(self, other: Size) -> Size:
-        return self + other * -1 if isinstance(other, (int, Dim)) else NotImplemented
+        return self + other * -1 if self._takes(other) else NotImplemented
 
     def __rsub__(self, other: int) -> Size:
         return -self + other
 
     def __floordiv__(self, other: Size) -> Size:
-        return floor_divide(self, other) if isinstance(other, (int, Dim)) else NotImplemented
+        return floor_divide(self, other) if self._takes(other) else NotImplemented
 
     def __rfloordiv__(self, other: int) -> Size:
         return floor_divide(other, self)
 
     def __mod__(self, other: Size) -> Size:
-        return self - (self // other) * other if isinstance(other, (int, Dim)) else NotImplemented
+        return self - (self // other) * other if self._takes(other) else NotImplemented
 
     def __rmod__(self, other: int) -> Size:
         return other - (other // self) * self
 
     __radd__ = __add__
     __rmul__ = __mul__
+
+    def __truediv__(self, other: object) -> NoReturn:
+        raise DTypeError(f"the size {self} is not divided by /: sizes are whole numbers", f"Divide by //. {AS_NUMBER}")
+
+    __rtruediv__ = __truediv__
+
+    def __pow__(self, other: object) -> NoReturn:
+        raise DTypeError(f"the size {self} has no powers", f"Write size * size. {AS_NUMBER}")
+
+    def __lt__(self, other: object) -> NoReturn:
+        raise ShapeError(
+            f"the size {self} is known only when the function is called: it is neither smaller nor larger here",
+            f"Compare sizes with ==, or ask isinstance(size, int). {AS_NUMBER}",
+        )
+
+    __le__ = __gt__ = __ge__ = __lt__
 
     def __bool__(self) -> bool:
         raise ShapeError(
@@ -170,7 +195,7 @@ class Dim:
     def __index__(self) -> int:
         raise ShapeError(
             f"the size {self} has no number yet: it is bound when the function is called",
-            "For its value inside the graph use gn.dim_size(x, axis).",
+            AS_NUMBER,
         )
 
     def __repr__(self) -> str:

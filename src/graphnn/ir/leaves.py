@@ -10,7 +10,7 @@ import numpy as np
 
 from graphnn.errors import DTypeError, GraphError, ShapeError
 from graphnn.ir.arrays import Array, as_numpy, native, own_array
-from graphnn.ir.dims import Size
+from graphnn.ir.dims import AS_NUMBER, Dim, Size
 from graphnn.ir.dtype import BY_NAME, DEFAULT_FLOAT, DEFAULT_INT, DType, as_dtype
 from graphnn.ir.node import Node, build, check_name, setter
 from graphnn.ir.op import Leaf
@@ -109,6 +109,13 @@ class Variable(Node):
 
     __slots__ = ("cell",)
     cell: _Cell
+
+    def __init__(self, *values: object, **options: object) -> None:
+        # The library builds nodes without it; who calls the class is used to another library.
+        raise GraphError(
+            "a Variable is not made by calling the class",
+            "Write gn.parameter(name, value) for what is trained, gn.state(name, value) for what is only kept.",
+        )
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("value", "trainable"):
@@ -223,7 +230,7 @@ def parameter(
                 f"parameter {name!r}: the array has its own shape, do not give another",
                 "Write parameter(name, array), or parameter(name, initializer, shape).",
             )
-        array = _first_value(value, dtype)
+        array = _first_value(f"parameter {name!r}", value, dtype)
     return variable_like(Parameter(), name, array, trainable=True)
 
 
@@ -235,7 +242,7 @@ def state(name: str, value: Any, dtype: Any = None) -> Variable:
     >>> state("steps", 0)
     steps = state: int64[]
     """
-    return variable_like(State(), name, _first_value(value, dtype), trainable=False)
+    return variable_like(State(), name, _first_value(f"state {name!r}", value, dtype), trainable=False)
 
 
 def constant(value: Any, dtype: Any = None) -> Node:
@@ -247,16 +254,38 @@ def constant(value: Any, dtype: Any = None) -> Node:
     if isinstance(value, Node):
         raise GraphError("constant: this is a node already", "Use it as it is.")
     weak = dtype is None and type(value) in (int, float)
-    return Constant(Payload(_first_value(value, dtype)), weak)()
+    return Constant(Payload(_first_value("constant", value, dtype)), weak)()
 
 
-def _first_value(value: Any, dtype: Any) -> Array:
+def _first_value(what: str, value: Any, dtype: Any) -> Array:
     if isinstance(value, Node):
         raise GraphError(
             f"a value is an array or a number, not the node {value.label}", "Compute it: gn.evaluate(node)."
         )
     array = as_numpy(value)
+    if array.dtype.kind in "USO":
+        _check_numbers(what, array, dtype)
     if dtype is None and not isinstance(value, (np.ndarray, np.generic)):
         dtype = {"f": DEFAULT_FLOAT, "i": DEFAULT_INT}.get(array.dtype.kind)
     wanted = as_dtype(array.dtype if dtype is None else dtype)
     return array.astype(wanted.numpy)
+
+
+def _check_numbers(what: str, array: Array, dtype: Any) -> None:
+    # NumPy makes text and Python objects of what it cannot read as numbers; its names for them help nobody.
+    items = array.ravel().tolist()
+    size = next((item for item in items if isinstance(item, Dim)), None)
+    if size is not None:
+        raise DTypeError(f"{what}: the size {size} is not a number yet: it is bound at the call", AS_NUMBER)
+    if array.dtype.kind != "O" or any(isinstance(item, (str, bytes)) for item in items):
+        advice = "A parameter has a value, or an initializer and a shape: gn.parameter(name, init, (3, 4))."
+        raise DTypeError(
+            f"{what}: text is no array of numbers", advice if what.startswith("parameter") else "Give numbers."
+        )
+    if not all(isinstance(item, (bool, int, float)) for item in items):
+        kind = next(type(item).__name__ for item in items if not isinstance(item, (bool, int, float)))
+        raise DTypeError(f"{what}: an array of numbers cannot hold {kind}", "Give numbers only.")
+    if dtype is None or as_dtype(dtype).is_integer:
+        number = next((n for n in items if isinstance(n, int) and not -(2**63) <= n < 2**63), None)
+        if number is not None:
+            raise DTypeError(f"{what}: {number} is too large for int64", "Give it as a float, or dtype='float64'.")

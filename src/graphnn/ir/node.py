@@ -350,7 +350,9 @@ class Node:
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise _not_a_value(
-            self, "cannot be pickled", "Save values instead: model.get_values() gives arrays by name, set_values() puts them back."
+            self,
+            "cannot be pickled",
+            "Save values instead: model.get_values() gives arrays by name, set_values() puts them back.",
         )
 
     def __getattr__(self, name: str) -> NoReturn:

@@ -11,6 +11,7 @@ has no path that tells it from others: give it a seed, or it is numbered in the 
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -41,7 +42,11 @@ class Module:
 
     Assign parameters (`nn.Parameter`, `graphnn.parameter`), states (`graphnn.state`) and further modules to attributes,
     also in lists, tuples and dicts, and write ``forward``, which takes nodes and gives a node. Attributes whose names begin
-    with an underscore are not looked through.
+    with an underscore are not looked through, nor are sets, and a layer that is made inside ``forward`` is a new one at
+    every call: the parameters of all these are no part of the model, and a trainer refuses them.
+
+    Two models of the same layers and the same seed, 0 unless told, begin with equal weights. For an ensemble give each a
+    seed: ``nn.Sequential(..., seed=i)``, or ``self.seed = i`` in ``__init__``.
 
     Attributes
     ----------
@@ -136,6 +141,21 @@ class Module:
             return self._make(name, declared) if declared.made is None else declared.made
         known = [*(n for n in dir(type(self)) if n not in MODULE), *vars(self), *vars(self).get("_declared", ())]
         raise unknown(f"the module {type(self).__name__}", name, MODULE, known)
+
+    def __deepcopy__(self: ModuleType, memo: dict[int, Any]) -> ModuleType:
+        """A model like this one, with parameters and states of its own that have the same values.
+
+        The module around it is not copied with it, so the copy of a layer stands alone.
+        """
+        twin: ModuleType = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        for name, value in vars(self).items():
+            if name == "_parent":
+                value = memo.get(id(value))
+            elif name not in ("input_spec", "output_spec"):  # these cannot change
+                value = copy.deepcopy(value, memo)
+            object.__setattr__(twin, name, value)
+        return twin
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self._declared})
@@ -266,6 +286,15 @@ class Module:
         for variable in self.parameters():
             variable.trainable = True
         return self
+
+    def named_parts(self) -> list[tuple[str, Any]]:
+        """All modules, and all parameters and states, also those that are declared but not made yet, with their paths."""
+        found: list[tuple[str, Any]] = []
+        for path, module in self._walk():
+            found.append((path, module))
+            found += [(_join(path, name), declared) for name, declared in module._declared.items()]
+            found += [(_join(path, name), each) for name, each in things(module._held()) if isinstance(each, Variable)]
+        return found
 
     def get_values(self) -> dict[str, Array]:
         """Copies of the values of all parameters and states, by path."""

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import functools
 import inspect
+import string
 from collections.abc import Callable
-from typing import Any, Generic, ParamSpec, TypeAlias
+from typing import Any, Generic, ParamSpec, TypeAlias, overload
 
-from graphnn.errors import DTypeError, GraphnnError
+from graphnn.errors import DTypeError, GraphError, GraphnnError
 from graphnn.ir.graph import Graph
-from graphnn.ir.leaves import Placeholder
+from graphnn.ir.leaves import Parameter, Placeholder, State
 from graphnn.ir.node import Node, build, explain
 from graphnn.ir.op import Cotangent, Op
 from graphnn.ir.rebuild import inline
 from graphnn.ir.source import apart
 from graphnn.ir.spec import Spec
-from graphnn.ops.operands import as_nodes
+from graphnn.ops.operands import as_nodes, holds_node
 
 P = ParamSpec("P")
 Rule: TypeAlias = Callable[..., tuple[Cotangent, ...]]
@@ -59,6 +60,11 @@ class Definition(Generic[P]):
         chosen = []
         for key, value in values.items():
             value = tuple(value) if isinstance(value, list) else value
+            if holds_node((value,)):
+                raise GraphError(
+                    f"{self.name}: the option {key} is a node, but options are fixed values",
+                    f"Operands stand before a slash: def {self.name}({', '.join([*self.operands, key])}, /).",
+                )
             try:
                 hash(value)
             except TypeError:
@@ -133,31 +139,113 @@ def body(op: Composite, specs: tuple[Spec, ...]) -> Graph:
             for name, spec in zip(op.definition.operands, specs, strict=True)
         ]
         try:
-            return Graph(op.definition.function(*inputs, **dict(op.options)))
+            result = op.definition.function(*inputs, **dict(op.options))
         except GraphnnError as error:
             # The operands inside the body mean nothing to the user: the message gets those of the call.
             raise type(error)(error.headline, *error.hints) from None
+    if not isinstance(result, Node):
+        raise GraphError(
+            f"the body of {op.name} returns {type(result).__name__}, not a node",
+            "A composite has one result. A function with several results needs no decorator.",
+        )
+    graph, own = Graph(result), set(inputs)
+    for node in graph:
+        if isinstance(node.op, (Parameter, Placeholder, State)) and node not in own:
+            other = node.name if node.name is not None and node.name.isidentifier() else "other"
+            raise GraphError(
+                f"the body of {op.name} uses {node.label}, which is not one of its operands",
+                f"Make it an operand: def {op.name}({', '.join([*op.definition.operands, other])}, /).",
+            )
+    return graph
+
+
+@overload
+def composite(function: Callable[P, Node], /) -> Definition[P]: ...
+
+
+@overload
+def composite(
+    *, latex: str = "", python: str = "", elementwise: bool = False
+) -> Callable[[Callable[P, Node]], Definition[P]]: ...
 
 
 def composite(
-    *, latex: str, python: str = "", elementwise: bool = False
-) -> Callable[[Callable[P, Node]], Definition[P]]:
-    r"""Make a composite of a function of nodes.
+    function: Callable[..., Node] | None = None, /, *, latex: str = "", python: str = "", elementwise: bool = False
+) -> Any:
+    r"""Make a composite of a function of nodes; used as a decorator, with or without parentheses.
 
-    Its positional-only parameters are operands, all others static options, which must be hashable.
+    Its positional-only parameters are operands, all others static options, which must be hashable. The body uses no
+    parameters, states and inputs but its operands, and returns one node.
     ``@name.rule`` under it gives it a derivative of its own: ``rule(g, *operands, out, **options)`` returns the
     cotangents of the operands.
 
     Parameters
     ----------
-    latex : template of the printed form, with ``{0}`` for the first operand
+    latex : template of the printed form, with ``{0}`` for the first operand, ``{axis}`` for the option axis, ``{args}`` for
+        all operands that are not placed, and ``{{`` for a brace; the name and the operands where empty
     python : template of the text form; ``name(...)`` where empty
     elementwise : each element of the result depends on the elements at the same place only
 
-    >>> @gn.composite(latex=r"\operatorname{{twice}}({0})")
+    Raises
+    ------
+    GraphError
+        If the function has no operands, a template places what is neither operand nor option, or, at a call, the body
+        returns no node or uses an input, parameter or state that is not an operand.
+
+    >>> @gn.composite(latex=r"2 \, {0:20}")
     ... def twice(x, /):
     ...     return x + x
     >>> gn.evaluate(twice(gn.constant([1.0, 2.0])))
     array([2., 4.], dtype=float32)
     """
-    return lambda function: Definition(function, latex, python, elementwise)
+    if function is not None:
+        return _define(function, latex, python, elementwise)
+    return lambda function: _define(function, latex, python, elementwise)
+
+
+def _define(function: Callable[P, Node], latex: str, python: str, elementwise: bool) -> Definition[P]:
+    if not callable(function) or not hasattr(function, "__name__"):
+        raise GraphError(
+            f"composite makes an operation of a function with a name, not of {type(function).__name__}",
+            "Write @gn.composite, or @gn.composite(latex=...), over def name(x, /).",
+        )
+    name = function.__name__
+    printed = name.replace("_", r"\_")
+    made = Definition(function, latex or rf"\operatorname{{{{{printed}}}}}\left({{args}}\right)", python, elementwise)
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters):
+        raise GraphError(
+            f"composite: {name} takes any number of arguments", f"Name them: def {name}(x, y, /, *, option=1)."
+        )
+    if not made.operands:
+        names = ", ".join(p.name for p in parameters if p.default is p.empty) or "x"
+        raise GraphError(
+            f"composite: {name} has no operands", f"Operands stand before a slash: def {name}({names}, /)."
+        )
+    options = {p.name for p in parameters if p.name not in made.operands}
+    for key, template in (("latex", made.latex), ("python", python)):
+        _check_template(f"composite: the {key} template of {name}", template, len(made.operands), options)
+    return made
+
+
+def _check_template(what: str, template: str, operands: int, options: set[str]) -> None:
+    numbers = {str(i) for i in range(operands)}
+    hints = (
+        "A brace that is printed is written twice: {{ and }}.",
+        f"Operands are {', '.join(f'{{{i}}}' for i in range(operands))} or {{args}}"
+        + "".join(f", {{{key}}} is the option {key}" for key in sorted(options))
+        + ".",
+    )
+    try:
+        fields = list(string.Formatter().parse(template))
+    except ValueError:
+        raise GraphError(f"{what} has a brace without its partner: {template!r}", *hints) from None
+    for _, field, binding, conversion in fields:
+        if field is None:
+            continue
+        if conversion or field not in numbers | options | {"args"}:
+            raise GraphError(f"{what} places {{{field}}}, which is neither operand nor option: {template!r}", *hints)
+        if binding and not (field in numbers and binding.isdecimal()):
+            raise GraphError(
+                f"{what}: {{{field}:{binding}}} is no operand with the strength of its binding, as in {{0:20}}", *hints
+            )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from graphnn.errors import ShapeError
 from graphnn.ir.dims import Size
 from graphnn.ir.dtype import DType, result_dtype
+from graphnn.ir.leaves import Constant
 from graphnn.ir.node import Node, explain
 from graphnn.ir.op import Cotangent, Linear
 from graphnn.ir.spec import Spec, normalize_axis, shape_text
@@ -139,6 +140,8 @@ def _tail(letters: str, count: int) -> str:
 
 
 def _advice(a: Node, b: Node) -> str:
+    if any(isinstance(node.op, Constant) and node.name is None for node in (a, b)):
+        return ""  # its label is no name that could be written
     if b.ndim == 2 and b.shape[1] == a.shape[-1]:
         return f"Did you mean {a.label} @ {b.label}.T ?"
     if a.ndim == 2 and b.ndim > 1 and a.shape[0] == b.shape[-2]:

@@ -263,7 +263,7 @@ class Cofactor(General):
 def det(x: Operand, /) -> Node:
     """The determinant of square matrices: ``[..., n, n] -> [...]``.
 
-    Its derivative is the matrix of cofactors, also where x is singular; the second derivative needs an x that is not.
+    Its derivative is the matrix of cofactors, also where x is singular; the second derivative needs a regular x.
 
     >>> gn.evaluate(gn.det([[1.0, 2.0], [3.0, 5.0]])).round(4)
     np.float32(-1.0)

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from graphnn.errors import DTypeError, GraphnnError
-from graphnn.ir.dims import Dim
+from graphnn.ir.dims import AS_NUMBER, Dim
 from graphnn.ir.dtype import DEFAULT_FLOAT, DEFAULT_INT, DType, bool_, check_scalar, promote
 from graphnn.ir.leaves import Constant, Payload, constant
 from graphnn.ir.node import Node, explain
@@ -24,18 +24,19 @@ def as_node(value: Operand, dtype: DType | None = None) -> Node:
         return value
     if isinstance(value, (np.ndarray, np.generic, bool, int, float)):
         return constant(value, dtype if type(value) in (bool, int, float) else None)
-    if isinstance(value, (list, tuple)) and not _holds_node(value):
+    if isinstance(value, (list, tuple)) and not holds_node(value):
         return constant(value, dtype)
-    raise DTypeError(
-        f"cannot make a node of {type(value).__name__}: {value!r}"[:200], _advice(value), at=str(user_source() or "")
-    )
+    what = f"cannot make a node of {type(value).__name__}: {value!r}"[:200]
+    if isinstance(value, Dim):
+        what = f"the size {value} is not a number yet: it is bound when the function is called"
+    raise DTypeError(what, _advice(value), at=str(user_source() or ""))
 
 
 def _advice(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return "Use gn.stack or gn.concat to join nodes."
     if isinstance(value, Dim):
-        return "A named size becomes a number at the call; inside the graph that is gn.dim_size(x, axis)."
+        return AS_NUMBER
     if value is None:
         return "To ask whether a value is None, write `value is None`."
     if isinstance(value, complex):
@@ -47,8 +48,9 @@ def _advice(value: object) -> str:
     return "Operands are nodes, NumPy arrays, numbers and lists of numbers."
 
 
-def _holds_node(values: Any) -> bool:
-    return any(isinstance(v, Node) or (isinstance(v, (list, tuple)) and _holds_node(v)) for v in values)
+def holds_node(values: Any) -> bool:
+    """Whether there is a node among the values, or in lists and tuples of them."""
+    return any(isinstance(v, Node) or (isinstance(v, (list, tuple)) and holds_node(v)) for v in values)
 
 
 def axis_of(name: str, axis: object, x: Node) -> int:

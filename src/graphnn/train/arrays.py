@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,26 @@ def targets_array(value: Any, float_dtype: DType) -> Array:
     """Targets: whole numbers and bools as int64, floating-point numbers in the type of the model."""
     array = _array("y, the targets,", value)
     return array.astype(np.int64 if array.dtype.kind in "biu" else float_dtype.numpy, copy=False)
+
+
+def check_one_input(x: Any, y: Any) -> None:
+    """Check that the inputs are one array, or the examples in a list, and not one array for each of several inputs.
+
+    Raises
+    ------
+    DataError
+        If they are a dict, or a list or tuple of arrays which each are as long as the targets.
+    """
+    several = isinstance(x, Mapping)
+    if isinstance(x, (list, tuple)) and all(isinstance(part, np.ndarray) and part.ndim for part in x):
+        count = len(y) if hasattr(y, "__len__") else 0
+        several = len(x) not in (0, count) and all(len(part) == count for part in x)
+    if several:
+        raise DataError(
+            f"x, the inputs, is a {type(x).__name__} of {len(x)} arrays, but a trainer takes models with one input",
+            "Put the inputs into one array and take them apart in forward, or write the step yourself:",
+            "gn.function([a, b, t], loss, updates=optimizer.updates(loss)).",
+        )
 
 
 def check_in_step(x: Array, y: Array) -> None:

@@ -13,13 +13,15 @@ from graphnn.data.batching import batches, train_test_split
 from graphnn.errors import DTypeError, GraphError
 from graphnn.ir.arrays import Array
 from graphnn.ir.dtype import DType, as_dtype
-from graphnn.ir.leaves import placeholder
+from graphnn.ir.graph import Graph
+from graphnn.ir.leaves import Variable, placeholder
 from graphnn.ir.node import Node
 from graphnn.ir.source import scope, user_source
+from graphnn.nn.declared import Declared
 from graphnn.nn.elsewhere import check_options, unknown
 from graphnn.nn.module import Module, check_seed
 from graphnn.optim.base import Optimizer
-from graphnn.train.arrays import check_in_step, inputs_array, targets_array
+from graphnn.train.arrays import check_in_step, check_one_input, inputs_array, targets_array
 from graphnn.train.history import History
 from graphnn.train.progress import Lines, Silence, display
 
@@ -61,11 +63,13 @@ class Trainer:
     """Fit a model to data.
 
     From the model, the loss and the optimiser it builds one graph to train and one to use, on the same parameters, and
-    compiles them; `train_step` shows the first.
+    compiles them; `train_step` shows the first. They are built again where modules, parameters, loss, metrics or optimiser
+    have been replaced since.
 
     Parameters
     ----------
-    model : a module
+    model : a module with one input and one output, whose parameters all are among ``model.parameters()``; for several
+        inputs write the step yourself, ``gn.function([a, b, t], loss, updates=optimizer.updates(loss))``
     loss : a function of outputs and targets that gives a scalar, such as `graphnn.losses.cross_entropy`
     optimizer : such as ``optim.Adam(1e-3)``
     metrics : functions like the loss, in a list, or in a dict by name
@@ -93,9 +97,9 @@ class Trainer:
     def __init__(
         self,
         model: Module,
-        *,
-        loss: Measure,
-        optimizer: Optimizer,
+        *positional: Any,
+        loss: Measure | None = None,
+        optimizer: Optimizer | None = None,
         metrics: Sequence[Measure] | Mapping[str, Measure] = (),
         seed: int = 0,
         backend: str = "numpy",
@@ -103,6 +107,11 @@ class Trainer:
         **unknown: Any,
     ) -> None:
         known = ("loss", "optimizer", "metrics", "seed", "backend", "debug")
+        if positional:
+            raise GraphError(
+                "Trainer takes only the model by its place",
+                "Write gn.Trainer(model, loss=..., optimizer=..., metrics=[...]).",
+            )
         check_options("gn.Trainer", unknown, _OPTIONS, known)
         if not isinstance(model, Module):
             raise GraphError(f"Trainer: the model is a module, not {model!r}", "Such as nn.Sequential(...).")
@@ -122,6 +131,7 @@ class Trainer:
         self._evaluators: dict[Any, Function] = {}
         self._steps: dict[Any, Function] = {}
         self._latest: Function | None = None
+        self._built_for: list[tuple[str, Any]] = []  # what these functions were built from
         model.take_seed(self.seed)
 
     # --- what users call ---
@@ -253,6 +263,7 @@ class Trainer:
 
     def _pair(self, x: Any, y: Any) -> tuple[Array, Array]:
         dtype = self.model.float_dtype()
+        check_one_input(x, y)
         inputs, targets = inputs_array(x, dtype), targets_array(y, dtype)
         check_in_step(inputs, targets)
         return inputs.astype(self._input_dtype(inputs).numpy, copy=False), targets
@@ -270,6 +281,7 @@ class Trainer:
 
     def _predictor(self, inputs: Array) -> tuple[Node, Node, Function]:
         """The placeholder for such inputs, what the model makes of it in use, and the compiled function of both."""
+        self._forget_what_is_outdated()
         key = _like(inputs)
         if key not in self._predictors:
             self._predictors[key] = self._build_predictor(inputs)
@@ -290,26 +302,58 @@ class Trainer:
                 f"Trainer: the model gives a {type(outputs).__name__}, not one node",
                 "For several outputs write the step yourself: gn.function(inputs, loss, updates=optimizer.updates(loss)).",
             )
+        self._check_belongs(outputs)
         return x, outputs, function([x], outputs, backend=self.backend, debug=self.debug)
+
+    def _forget_what_is_outdated(self) -> None:
+        """Let go of functions that were built from other modules, parameters, losses, metrics or optimisers than these."""
+        parts = [("loss", self.loss), ("optimizer", self.optimizer), *self.metrics.items(), *self.model.named_parts()]
+        same = len(parts) == len(self._built_for) and all(
+            name == old_name and part is old
+            for (name, part), (old_name, old) in zip(parts, self._built_for, strict=True)
+        )
+        if not same:
+            self._built_for = parts
+            for functions in (self._predictors, self._evaluators, self._steps):
+                functions.clear()
+
+    def _check_belongs(self, outputs: Node, loss: Node | None = None) -> None:
+        """Check that all that the outputs depend on, and all that the loss would train, is part of the model."""
+        used: list[Variable] = [*Graph(outputs).parameters, *Graph(outputs).states]
+        if loss is not None:
+            used += [w for w in Graph(loss).parameters if w.trainable]
+        own = {part.made if isinstance(part, Declared) else part for _, part in self.model.named_parts()}
+        for variable in used:
+            if variable not in own:
+                kind = variable.op.name
+                raise GraphError(
+                    f"Trainer: the {kind} {variable.label!r} is used but is not part of the model {type(self.model).__name__}",
+                    "Make layers and parameters in __init__ and assign them to attributes, also in lists, tuples or dicts,",
+                    "whose names do not begin with _: self.out = nn.Linear(1). A layer made in forward is a new one at"
+                    " every call.",
+                    at=str(variable.source or ""),
+                )
 
     def _input_dtype(self, inputs: Array) -> DType:
         return self._predictor(inputs)[0].dtype
 
     def _step_for(self, inputs: Array, targets: Array) -> Function:
+        x, _, _ = self._predictor(inputs)
         trainable = tuple(w.trainable for w in self.model.parameters())
         key = (_like(inputs), _like(targets), trainable)
         if key not in self._steps:
-            x, _, _ = self._predictor(inputs)
             t = _target(targets)
-            measures = self._measures(self.model(x, training=True), t)
+            outputs = self.model(x, training=True)
+            measures = self._measures(outputs, t)
+            self._check_belongs(outputs, measures["loss"])
             self._steps[key] = self._compile(x, t, measures, self.optimizer.updates(measures["loss"]))
         self._latest = self._steps[key]
         return self._latest
 
     def _evaluator(self, inputs: Array, targets: Array) -> Function:
+        x, outputs, _ = self._predictor(inputs)
         key = (_like(inputs), _like(targets))
         if key not in self._evaluators:
-            x, outputs, _ = self._predictor(inputs)
             t = _target(targets)
             self._evaluators[key] = self._compile(x, t, self._measures(outputs, t))
         return self._evaluators[key]

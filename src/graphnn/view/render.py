@@ -48,7 +48,8 @@ def render(
     Raises
     ------
     RenderError
-        If the format is unknown, there is no Graphviz, it fails or runs out of time, or the file cannot be written.
+        If the path is none, the format is unknown, there is no Graphviz, it fails or runs out of time, or the file
+        cannot be written.
 
     >>> import tempfile, pathlib
     >>> folder = pathlib.Path(tempfile.mkdtemp())
@@ -56,6 +57,14 @@ def render(
     >>> gn.render(gn.tanh(x), folder / "tanh.dot").name
     'tanh.dot'
     """
+    if not isinstance(path, (str, os.PathLike)):
+        if isinstance(what, (str, os.PathLike)):
+            raise RenderError(
+                "render: the graph comes first, then the path", f"Write gn.render(node, {os.fspath(what)!r})."
+            )
+        raise RenderError(
+            f"render: the path is a str or a Path, not {type(path).__name__}", "Write gn.render(node, 'graph.svg')."
+        )
     target = Path(path)
     kind = (format or target.suffix.lstrip(".")).lower()
     if kind not in _FORMATS:
