@@ -14,6 +14,7 @@ import numpy as np
 
 from graphnn.errors import GraphError, GraphnnError, NodeUseError, Operand, UnknownNameError, nearest
 from graphnn.ir.dtype import DType
+from graphnn.ir.elsewhere import ELSEWHERE
 from graphnn.ir.op import Op, set_node_maker
 from graphnn.ir.source import Origin, Source, current_context, user_source
 from graphnn.ir.spec import Shape, Spec
@@ -37,29 +38,6 @@ _UFUNCS: dict[Any, str] = {
 }  # fmt: skip
 
 _count = itertools.count()
-
-# What people coming from other libraries type, and what it is called here.
-_ELSEWHERE = {
-    "backward": "A graph has no gradients inside. Build them: dw = gn.grad(loss, w).",
-    "grad": "A node holds no gradient. Build one: dw = gn.grad(loss, node).",
-    "item": "A node has no value yet. Compute one: float(gn.evaluate(node, {x: array})).",
-    "numpy": "A node has no value yet. Compute one: gn.evaluate(node, {x: array}).",
-    "eval": "Use gn.evaluate(node, {x: array}).",
-    "detach": "Use gn.stop_gradient(node).",
-    "view": "Use node.reshape(shape).",
-    "permute": "Use gn.permute_dims(node, axes).",
-    "transpose": "Use gn.permute_dims(node, axes), node.T or node.mT.",
-    "unsqueeze": "Use gn.expand_dims(node, axis=axis).",
-    "size": "Use node.shape, or gn.dim_size(node, axis) inside the graph.",
-    "float": "Use node.astype('float32').",
-    "long": "Use node.astype('int64').",
-    "to": "Use node.astype(dtype).",
-    "cuda": "Choose a backend when compiling: gn.function(..., backend=...).",
-    "value": "Only parameters and states hold values. Compute one: gn.evaluate(node, {x: array}).",
-    "data": "Only parameters and states hold values: parameter.value.",
-    "requires_grad": "Every floating-point node can be differentiated: gn.grad(loss, node).",
-    "assign": "Nodes are immutable. Give gn.function(..., updates={w: new_value}).",
-}
 
 
 class Node:
@@ -359,7 +337,7 @@ class Node:
         if name.startswith("__"):
             raise AttributeError(name)
         known = [attribute for attribute in dir(type(self)) if not attribute.startswith("_")]
-        hint = _ELSEWHERE.get(name) or nearest(name, known) or "Operations are functions: gn.name(node)."
+        hint = ELSEWHERE.get(name) or nearest(name, known) or "Operations are functions: gn.name(node)."
         raise UnknownNameError(f"a node has no attribute {name!r}", hint)
 
 
