@@ -15,6 +15,7 @@ from graphnn.ir.arrays import Array
 from graphnn.ir.leaves import Constant, Iota
 from graphnn.ir.node import Node, operand_rows
 from graphnn.ir.op import Op
+from graphnn.ops.results import Result
 
 
 class NumpyBackend:
@@ -65,6 +66,8 @@ class _Plan:
                         values[i] = None
         except Exception as error:
             operands = self.steps[step][1]
+            if isinstance(error, ExecutionError) and error.at:  # inside of a loop: it says already where
+                raise
             raise failure(self.nodes[step], [values[i] for i in operands], error) from error
         if self.debug is not None:
             self._check_finite(values)
@@ -82,6 +85,9 @@ class _Plan:
 
     def _check_finite(self, values: list[Any]) -> None:
         operands = {slot: inputs for _, inputs, slot, _ in self.steps}
+        for (_, inputs, slot, _), node in zip(self.steps, self.nodes, strict=True):
+            if isinstance(node.op, Result):  # what made it is the operation with all the results
+                operands[slot] = operands[inputs[0]]
         # All values that are not finite and from which a result is computed that is not finite either.
         bad = {slot for slot in self.outputs if not _finite(values[slot])}
         stack = list(bad)
@@ -116,6 +122,7 @@ class _Plan:
             )
         step = next(i for i, (_, _, other, _) in enumerate(self.steps) if other == slot)
         node = self.nodes[step]
+        node = node.inputs[0] if isinstance(node.op, Result) else node
         rows = [
             row._replace(spec=f"{row.spec} {_range(values[i])}")
             for row, i in zip(operand_rows(node.inputs), operands[slot], strict=False)
