@@ -234,6 +234,8 @@ from graphnn.ops.trigonometric import acos, acosh, asin, asinh, atan, atan2, ata
 from graphnn.ops.windows import fold_windows, windows
 from graphnn.transform.checkpoint import checkpoint
 from graphnn.transform.custom import custom_gradient
+from graphnn.transform.branches import cond, switch
+from graphnn.transform.control import map, scan, while_loop
 from graphnn.transform.derived import hessian, hvp, jacfwd, jacobian, jacrev, linearize, value_and_grad
 from graphnn.transform.forward import jvp
 from graphnn.transform.reverse import grad, vjp

@@ -39,7 +39,12 @@ def forward_pass(
     """The tangents of all nodes between the given ones and the outputs; without an entry it is zero."""
     found = dict(tangents)
     bundles: dict[Node, tuple[Node | None, ...]] = {}
-    for node in active_between(outputs, frozenset(tangents), stop):
+    active = active_between(outputs, frozenset(tangents), stop)
+    read: dict[Node, set[int]] = {}
+    for node in active:
+        if isinstance(node.op, Result):
+            read.setdefault(node.inputs[0], set()).add(node.op.index)
+    for node in active:
         if node in stop:
             continue
         pushed: tuple[Node | None, ...]
@@ -50,7 +55,7 @@ def forward_pass(
         if any(tangent is not None for tangent in pushed):
             with serving(node if serve is None else serve, "forward"):
                 if isinstance(node.op, Multi):
-                    bundles[node] = _push_bundle(node.op, node, pushed)
+                    bundles[node] = _push_bundle(node.op, node, pushed, read.get(node, set()))
                     continue
                 tangent = pushed[0] if isinstance(node.op, Result) else push(node, pushed)
                 if tangent is not None:
@@ -92,13 +97,13 @@ def push(node: Node, tangents: tuple[Node | None, ...]) -> Node | None:
     return _push_by_pulling(node, tangents)
 
 
-def _push_bundle(op: Multi, node: Node, tangents: tuple[Node | None, ...]) -> tuple[Node | None, ...]:
-    """The tangents of all results of an operation with several."""
+def _push_bundle(op: Multi, node: Node, tangents: tuple[Node | None, ...], read: set[int]) -> tuple[Node | None, ...]:
+    """The tangents of the results of an operation with several, at least of those that are read."""
     outs = results_of(node)
     own = op.jvp(tangents, *node.inputs, outs=outs)
     if own is not NotImplemented:
         return own
-    gs = _symbols(outs)
+    gs = [g if i in read else None for i, g in enumerate(_symbols(outs))]
     pulls = op.vjp(tuple(gs), *node.inputs, outs=outs)
     found = _linear_in(gs, [as_pull(pull) for pull in pulls], tangents, node, outs)
     return tuple(found)

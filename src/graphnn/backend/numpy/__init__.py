@@ -2,6 +2,7 @@
 
 from graphnn.backend.numpy import (
     contraction,
+    control,
     cumulative,
     elementwise,
     host,
@@ -22,6 +23,7 @@ from graphnn.backend.numpy.plan import NumpyBackend
 __all__ = [
     "NumpyBackend",
     "contraction",
+    "control",
     "cumulative",
     "elementwise",
     "host",
