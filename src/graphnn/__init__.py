@@ -212,6 +212,7 @@ from graphnn.ops.comparison import (
 from graphnn.ops.composite import composite
 from graphnn.ops.contraction import matmul, tensordot, vecdot
 from graphnn.ops.cumulative import cumulative_max, cumulative_min, cumulative_prod, cumulative_sum
+from graphnn.ops.decompositions import eigh, eigvalsh, lu, qr, svd, svdvals
 from graphnn.ops.exponential import erf, exp, exp2, expm1, log, log1p, log2, log10, logaddexp, pow, sqrt
 from graphnn.ops.host import host_op
 from graphnn.ops.indexing import take, take_along_axis
@@ -232,10 +233,10 @@ from graphnn.ops.sorting import argsort, searchsorted, sort
 from graphnn.ops.special import betainc, betaln, digamma, erfc, erfinv, i0, i1, lgamma, polygamma, sinc
 from graphnn.ops.trigonometric import acos, acosh, asin, asinh, atan, atan2, atanh, cos, cosh, sin, sinh, tan, tanh
 from graphnn.ops.windows import fold_windows, windows
-from graphnn.transform.checkpoint import checkpoint
-from graphnn.transform.custom import custom_gradient
 from graphnn.transform.branches import cond, switch
+from graphnn.transform.checkpoint import checkpoint
 from graphnn.transform.control import map, scan, while_loop
+from graphnn.transform.custom import custom_gradient
 from graphnn.transform.derived import hessian, hvp, jacfwd, jacobian, jacrev, linearize, value_and_grad
 from graphnn.transform.forward import jvp
 from graphnn.transform.reverse import grad, vjp
