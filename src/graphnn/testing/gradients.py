@@ -286,7 +286,9 @@ def _in_float64(outputs: list[Node], feeds: Mapping[Node, Any]) -> tuple[list[No
             # A state must not move on between two evaluations, or each would draw other numbers: it follows itself.
             return Advance()(operands[0], operands[1], operands[1])
         bodies = map_bodies(node.op, widened_body)
-        return None if bodies is node.op else bodies(*[astype(x, float64) if x.dtype.is_floating else x for x in operands])
+        return (
+            None if bodies is node.op else bodies(*[astype(x, float64) if x.dtype.is_floating else x for x in operands])
+        )
 
     def widened_body(body: Body) -> Body:
         own = {x: symbol(x.label, x.spec.with_dtype(float64) if x.dtype.is_floating else x.spec) for x in body.inputs}

@@ -59,28 +59,7 @@ def scan(
     [array(6., dtype=float32), array([1., 3., 6.], dtype=float32), array([3., 2., 1.], dtype=float32)]
     """
     _check_function("scan", "step", step, "gn.scan(lambda carry, x: (carry + x, carry), 0.0, xs)")
-    arrays = leaves_as_nodes("scan", "xs", xs)
-    size = _length(xs, arrays, length)
-    elements = symbols("x", xs, [node.spec.with_shape(node.shape[1:]) for node in arrays])
-    x = tree.rebuild(xs, iter(elements))
-    start, weak = _start("scan", init, arrays)
-    while True:
-        carried = symbols("carry", init, [node.spec for node in start])
-        built = call("scan", step, (tree.rebuild(init, iter(carried)), x), [*carried, *elements], lift=True)
-        if not isinstance(built.result, tuple) or len(built.result) != 2:
-            raise GraphError(
-                f"scan: the step gives {structure(built.result)}, not a pair (carry, y)",
-                "Return the next carried value and what is stacked, or None for nothing to stack: return carry, None.",
-                at=str(user_source() or ""),
-            )
-        widened = _carry("scan", init, start, built.result[0], weak)
-        if widened is None:
-            break
-        start, weak = widened, set()
-    inner, ends = closed(built, built.taken)
-    op = Scan(Body([*inner, *carried, *elements], ends), len(inner), len(start), size, bool(reverse))
-    made = iter(results(op, *built.taken, *start, *arrays))
-    return tree.rebuild(built.result[0], made), tree.rebuild(built.result[1], made)
+    return _loop("scan", step, init, xs, length, reverse)
 
 
 def map(function: Callable[[Any], Any], xs: Any) -> Any:
@@ -98,7 +77,7 @@ def map(function: Callable[[Any], Any], xs: Any) -> Any:
     array([ 2., 12.], dtype=float32)
     """
     _check_function("map", "function", function, "gn.map(lambda x: gn.sum(x), xs)")
-    return scan(lambda carry, x: (None, function(x)), None, xs)[1]
+    return _loop("map", lambda carry, x: (None, function(x)), None, xs, None, False)[1]
 
 
 def while_loop(condition: Callable[[Any], Node], step: Callable[[Any], Any], init: Any) -> Any:
@@ -141,6 +120,33 @@ def while_loop(condition: Callable[[Any], Node], step: Callable[[Any], Any], ini
     return tree.rebuild(built.result, iter(results(op, *taken, *start)))
 
 
+def _loop(
+    name: str, step: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any, length: Any, reverse: bool
+) -> tuple[Any, Any]:
+    arrays = leaves_as_nodes(name, "xs", xs)
+    size = _length(name, xs, arrays, length)
+    elements = symbols("x", xs, [node.spec.with_shape(node.shape[1:]) for node in arrays])
+    x = tree.rebuild(xs, iter(elements))
+    start, weak = _start(name, init, arrays)
+    while True:
+        carried = symbols("carry", init, [node.spec for node in start])
+        built = call(name, step, (tree.rebuild(init, iter(carried)), x), [*carried, *elements], lift=True)
+        if not isinstance(built.result, tuple) or len(built.result) != 2:
+            raise GraphError(
+                f"{name}: the step gives {structure(built.result)}, not a pair (carry, y)",
+                "Return the next carried value and what is stacked, or None for nothing to stack: return carry, None.",
+                at=str(user_source() or ""),
+            )
+        widened = _carry(name, init, start, built.result[0], weak)
+        if widened is None:
+            break
+        start, weak = widened, set()
+    inner, ends = closed(built, built.taken)
+    op = Scan(Body([*inner, *carried, *elements], ends), len(inner), len(start), size, bool(reverse))
+    made = iter(results(op, *built.taken, *start, *arrays))
+    return tree.rebuild(built.result[0], made), tree.rebuild(built.result[1], made)
+
+
 def _start(name: str, init: Any, arrays: list[Node]) -> tuple[list[Node], set[str]]:
     """The first carried values, and the paths of those that are Python numbers: they take the data type of the others."""
     start = leaves_as_nodes(name, "init", init)
@@ -172,19 +178,19 @@ def _check_condition(asked: Built) -> None:
         )
 
 
-def _length(xs: Any, arrays: list[Node], length: Any) -> Size:
+def _length(name: str, xs: Any, arrays: list[Node], length: Any) -> Size:
     paths = [path for path, _ in tree.leaves(xs)]
     for path, node in zip(paths, arrays, strict=True):
         if node.ndim == 0:
             raise ShapeError(
-                f"scan: xs{path} is a scalar: it has no axis to go along",
-                "What is the same in every step is simply used in the step, or carried.",
+                f"{name}: xs{path} is a scalar: it has no axis to go along",
+                "For a number of steps write gn.scan(step, init, length=10). What is the same in every step is simply used.",
                 operands=operand_rows((node,), ("xs",)),
                 at=str(user_source() or ""),
             )
         if node.shape[0] != arrays[0].shape[0]:
             raise ShapeError(
-                f"scan: xs{paths[0]} has {arrays[0].shape[0]} elements, but xs{path} has {node.shape[0]}",
+                f"{name}: xs{paths[0]} has {arrays[0].shape[0]} elements, but xs{path} has {node.shape[0]}",
                 "All arrays to go along have the same first size.",
                 operands=operand_rows((arrays[0], node), ("first", "other")),
                 at=str(user_source() or ""),
@@ -192,13 +198,13 @@ def _length(xs: Any, arrays: list[Node], length: Any) -> Size:
     if length is None:
         if not arrays:
             raise GraphError(
-                "scan: there is neither xs nor a length", "Give the number of steps: gn.scan(step, init, length=10)."
+                f"{name}: there is neither xs nor a length", "Give the number of steps: gn.scan(step, init, length=10)."
             )
         return arrays[0].shape[0]
     size = as_size(length)
     if arrays and size != arrays[0].shape[0]:
         raise ShapeError(
-            f"scan: the length is {size}, but xs{paths[0]} has {arrays[0].shape[0]} elements",
+            f"{name}: the length is {size}, but xs{paths[0]} has {arrays[0].shape[0]} elements",
             "Leave the length out: that of xs is taken.",
             operands=operand_rows((arrays[0],), ("xs",)),
             at=str(user_source() or ""),

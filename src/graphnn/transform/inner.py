@@ -99,7 +99,8 @@ def closed(built: Built, taken: Sequence[Node]) -> tuple[list[Node], list[Node]]
 
 def structure(given: Any) -> str:
     """A tree with stars in the place of its leaves, for messages."""
-    return str(tree.map_leaves(lambda leaf: _Star(), given))
+    shown = str(tree.map_leaves(lambda leaf: _Star(), given))
+    return "one value" if shown == "*" else shown
 
 
 class _Star:
