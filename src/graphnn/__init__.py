@@ -237,6 +237,7 @@ from graphnn.transform.custom import custom_gradient
 from graphnn.transform.derived import hessian, hvp, jacfwd, jacobian, jacrev, linearize, value_and_grad
 from graphnn.transform.forward import jvp
 from graphnn.transform.reverse import grad, vjp
+from graphnn.transform.vmap import vmap
 
 if _TYPE_CHECKING:
     from graphnn import data, losses, metrics, nn, optim, testing
