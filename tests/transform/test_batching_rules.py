@@ -1,5 +1,6 @@
 """Every operation under `vmap`, driven by the table of OpCases: the same as a loop over the elements of the batch."""
 
+import inspect
 import itertools
 
 import numpy as np
@@ -13,6 +14,7 @@ from graphnn.ops import all_ops
 from graphnn.ops.composite import Composite
 from graphnn.testing import all_cases, assert_close
 from graphnn.transform.batching import batch_rule
+from graphnn.transform.batching.composite import ALONG_AXES
 from graphnn.transform.checkpoint import Checkpoint
 
 CASES = [case for case in all_cases() if case.samples[0]]
@@ -134,12 +136,29 @@ def test_the_derivative_of_a_batch_is_a_loop(case):
             close(outside[number], total, f"vjp of vmap {sample} in_axes={in_axes} by {place}")
 
 
-# Operations that are computed element by element under vmap, and why that is all that can be had.
-FALLBACK = {}
+# Operations of graphnn that are computed one element after the other under vmap, and why there is no better way.
+FALLBACK: dict[str, str] = {}
 
 
 def test_every_operation_has_a_rule():
+    def below(base):
+        for op in base.__subclasses__():
+            yield op
+            yield from below(op)
+
+    inside = {op for op in below(Op) if op.__module__.startswith("graphnn.") and not op.__subclasses__()}
+    ops = {*inside, *all_ops()} - set(below(Leaf))  # what has no operands is never batched
     general = batch_rule.dispatch(Op)
-    missing = [op.__name__ for op in (*all_ops(), Composite, Checkpoint) if batch_rule.dispatch(op) is general]
+    missing = sorted(op.__name__ for op in ops if batch_rule.dispatch(op) is general)
     assert missing == sorted(FALLBACK)
-    assert not any(issubclass(op, Leaf) for op in all_ops())
+    assert {Composite, Checkpoint} <= ops
+    assert len(ops) >= 100
+
+
+def test_every_composite_along_axes_is_one_that_moves_its_axis():
+    """What is listed as such must have the option `axis`, and nothing else that counts axes."""
+    for definition in ALONG_AXES:
+        options = set(inspect.signature(definition.function).parameters) - set(definition.operands)
+        assert "axis" in options
+        assert options <= {"axis", "keepdims", "correction", "ord"}
+        assert len(definition.operands) == 1

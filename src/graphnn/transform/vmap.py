@@ -75,7 +75,8 @@ def vmap(function: Callable[..., Any], in_axes: Axes = 0, out_axes: Axes = 0) ->
            [ 0., 16.]], dtype=float32)
     """
     if not callable(function) or isinstance(function, Node):
-        raise GraphError(
+        raise _error(
+            GraphError,
             f"vmap: {function!r} is not a function"[:200],
             "It goes around a function of nodes: gn.vmap(lambda x: x @ x)(xs).",
         )
@@ -119,7 +120,8 @@ def _arguments(
     if isinstance(in_axes, (tuple, list)) and len(in_axes) != len(args):
         raise _error(
             GraphError,
-            f"vmap: in_axes has {len(in_axes)} entries for {len(args)} arguments",
+            f"vmap: in_axes has {len(in_axes)} entries, but there {'is' if len(args) == 1 else 'are'} {len(args)} "
+            f"argument{'' if len(args) == 1 else 's'}",
             "Give an axis or None for each positional argument, or one int for all.",
         )
     found: list[_Argument] = []
@@ -200,11 +202,17 @@ def _axis(what: str, path: str, axis: Any, ndim: int, shown: str) -> int:
         raise _error(GraphError, f"vmap: an axis is an int, not {axis}", "Axes are counted from 0; None: not batched.")
     place = int(axis.__index__())
     if not -ndim <= place < ndim:
-        hint = f"Use {-ndim} to {ndim - 1}" if ndim else "A scalar has no axes"
+        hint = (
+            f"Use {-ndim} to {ndim - 1}, or"
+            if ndim > 1
+            else "Its only axis is 0; give"
+            if ndim
+            else "A scalar has no axes; give"
+        )
         raise _error(
             ShapeError,
             f"vmap: {what} {place} is out of range for {path}, which is {shown}",
-            f"{hint}, or None for what {'is not batched' if what == 'in_axes' else 'is the same for all elements'}.",
+            f"{hint} None for what {'is not batched' if what == 'in_axes' else 'is the same for all elements'}.",
         )
     return place % ndim
 

@@ -67,7 +67,7 @@ def batch_rule(op: Op, call: Call) -> Node | Alone:
     """The node for a batch, of an op whose operands are batched; this one computes the elements one by one."""
     if not isinstance(call.size, int):
         raise GraphError(
-            f"vmap: {op.name} has no batching rule, and the size {call.size} of the batch is not a number yet",
+            f"{op.name} has no batching rule, and the size of the batch is not a number yet: {call.size}",
             f"Give the batch a number instead of the name {str(call.size)!r}: the elements are then computed one by one.",
             f"Or write a rule for {type(op).__name__}: see graphnn.transform.batching.",
         )
