@@ -288,6 +288,8 @@ _ELSEWHERE = {
     "backward": "gn.grad(loss, [w, b])",
     "custom_vjp": "@gn.custom_gradient over a function that returns (value, pull)",
     "remat": "gn.checkpoint(function)(x)",
+    "vectorize": "gn.vmap(function)(xs)",
+    "vectorized_map": "gn.vmap(function)(xs)",
     "pure_callback": "gn.host_op(function, infer=...)(x)",
     "py_function": "gn.host_op(function, infer=...)(x)",
     "cat": "gn.concat([a, b], axis=0)",

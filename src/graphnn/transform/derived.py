@@ -84,7 +84,7 @@ def _for_each_unit(line: Node, direction: Node, count: Size) -> Node:
     """A line of a Jacobian for all unit arrays in the place of its direction, at once."""
     number = Iota(count, int64)()
     units = Reshape((count, *direction.shape))(astype(expand_dims(number, axis=1) == number, direction.dtype))
-    ((lines, is_batched),) = batch([line], {direction: units}, count)
+    ((lines, is_batched),) = batch([line], {direction: units})
     return lines if is_batched else broadcast_to(lines, (count, *lines.shape))
 
 

@@ -99,7 +99,7 @@ def vmap(function: Callable[..., Any], in_axes: Axes = 0, out_axes: Axes = 0) ->
         places = list(_prefix("out_axes", out_axes, result, "the result"))
         made = [
             _placed(path, node, is_batched, axis, size)
-            for (node, is_batched), (path, _, axis) in zip(batch(ends, replaced, size), places, strict=True)
+            for (node, is_batched), (path, _, axis) in zip(batch(ends, replaced), places, strict=True)
         ]
         return tree.rebuild(result, iter(made))
 
@@ -202,17 +202,15 @@ def _axis(what: str, path: str, axis: Any, ndim: int, shown: str) -> int:
         raise _error(GraphError, f"vmap: an axis is an int, not {axis}", "Axes are counted from 0; None: not batched.")
     place = int(axis.__index__())
     if not -ndim <= place < ndim:
-        hint = (
-            f"Use {-ndim} to {ndim - 1}, or"
-            if ndim > 1
-            else "Its only axis is 0; give"
-            if ndim
-            else "A scalar has no axes; give"
-        )
+        # A list of numbers is a tree with a number at each leaf.
+        listed = "A list is a tree of arguments: make an array of it." if what == "in_axes" and "[" in path else ""
+        few = "Its only axis is 0; give" if ndim else "A scalar has no axes; give"
+        hint = f"Use {-ndim} to {ndim - 1}, or" if ndim > 1 else few
         raise _error(
             ShapeError,
             f"vmap: {what} {place} is out of range for {path}, which is {shown}",
             f"{hint} None for what {'is not batched' if what == 'in_axes' else 'is the same for all elements'}.",
+            "" if ndim else listed,
         )
     return place % ndim
 

@@ -72,7 +72,7 @@ def over_batch(function: Callable[..., Node], operands: tuple[Node, ...], batche
     inside = [_one(x, f"operand {i}") if on else x for i, (x, on) in enumerate(zip(operands, batched, strict=True))]
     size = operands[batched.index(True)].shape[0]
     replaced = {one: x for one, x, on in zip(inside, operands, batched, strict=True) if on}
-    ((made, is_batched),) = batch([as_node(function(*inside))], replaced, size)
+    ((made, is_batched),) = batch([as_node(function(*inside))], replaced)
     return made if is_batched else broadcast_to(made, (size, *made.shape))
 
 
@@ -107,7 +107,7 @@ def pull_over_batch(
         ends = list(cotangent) if isinstance(cotangent, Masked) else [cotangent]
         made = [
             node if is_batched else broadcast_to(node, (size, *node.shape))
-            for node, is_batched in batch(ends, replaced, size)
+            for node, is_batched in batch(ends, replaced)
         ]
         pulled.append(Masked(*made) if len(made) > 1 else made[0] if on else Sum((0,))(made[0]))
     return tuple(pulled)

@@ -65,6 +65,8 @@ def widened(x: Node, ndim: int) -> Node:
 @functools.singledispatch
 def batch_rule(op: Op, call: Call) -> Node | Alone:
     """The node for a batch, of an op whose operands are batched; this one computes the elements one by one."""
+    if op.elementwise:
+        return op(*call.aligned())
     if not isinstance(call.size, int):
         raise GraphError(
             f"{op.name} has no batching rule, and the size of the batch is not a number yet: {call.size}",
@@ -107,14 +109,20 @@ class _Older:
         return isinstance(node, Node) and (node.index < self.first or node in self.replaced)
 
 
-def batch(outputs: Sequence[Node], replaced: Mapping[Node, Node], size: Size) -> list[tuple[Node, bool]]:
+def batch(outputs: Sequence[Node], replaced: Mapping[Node, Node]) -> list[tuple[Node, bool]]:
     """The outputs for a batch, and whether each is batched: has the axis of the batch in front.
 
     `replaced` gives for some nodes, which stand for one element, a batch of them. What does not depend on these nodes is
-    kept as it is, and shared by all elements.
+    kept as it is, and shared by all elements. This is how an existing graph is batched; `vmap` does it for functions.
+
+    >>> x, w = gn.placeholder("x", (2,)), gn.parameter("w", [1.0, 2.0])
+    >>> xs = gn.placeholder("xs", ("batch", 2))
+    >>> batch([x @ w, gn.sum(w)], {x: xs})
+    [(matmul(xs, w): float32[batch], True), (sum(w): float32[], False)]
     """
     if not replaced:
         return [(node, False) for node in outputs]
+    size = next(iter(replaced.values())).shape[0]
     new: dict[Node, Node] = dict(replaced)
     on = set(replaced)
     older = _Older(replaced)
