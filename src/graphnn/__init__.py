@@ -240,6 +240,7 @@ from graphnn.transform.custom import custom_gradient
 from graphnn.transform.derived import hessian, hvp, jacfwd, jacobian, jacrev, linearize, value_and_grad
 from graphnn.transform.forward import jvp
 from graphnn.transform.reverse import grad, vjp
+from graphnn.transform.vmap import vmap
 
 if _TYPE_CHECKING:
     from graphnn import data, losses, metrics, nn, optim, testing
@@ -290,6 +291,8 @@ _ELSEWHERE = {
     "backward": "gn.grad(loss, [w, b])",
     "custom_vjp": "@gn.custom_gradient over a function that returns (value, pull)",
     "remat": "gn.checkpoint(function)(x)",
+    "vectorize": "gn.vmap(function)(xs)",
+    "vectorized_map": "gn.vmap(function)(xs)",
     "pure_callback": "gn.host_op(function, infer=...)(x)",
     "py_function": "gn.host_op(function, infer=...)(x)",
     "cat": "gn.concat([a, b], axis=0)",
