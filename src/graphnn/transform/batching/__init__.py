@@ -14,7 +14,7 @@ Register a function for the class of the op; it gets the op and a `Call`, and gi
   ``call.aligned()`` gives operands that broadcast as they did before.
 - ``call.node`` is the node for one element (its spec, its operands), ``call.size`` the size of the batch, which may be a
   name. A rule builds nodes only, and never asks for the number of a named size.
-- A result that is the same for all elements is given as ``Alone(node)``.
+- A result that is the same for all elements is given as ``Alone(node)``; an op with several results gives a list.
 - Lines, scopes and names are seen to, and the spec of the result is checked.
 
 Where the class has no rule, nor any of its bases, the elements are computed one by one and stacked.
@@ -23,6 +23,7 @@ Where the class has no rule, nor any of its bases, the elements are computed one
 from graphnn.transform.batching import (
     composite,
     contraction,
+    control,
     elementwise,
     host,
     indexing,
@@ -42,6 +43,7 @@ __all__ = [
     "batch_rule",
     "composite",
     "contraction",
+    "control",
     "elementwise",
     "host",
     "indexing",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from operator import is_
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -14,10 +14,11 @@ from graphnn.ir.dims import Size
 from graphnn.ir.graph import topological
 from graphnn.ir.leaves import Placeholder, constant
 from graphnn.ir.node import Node, build, explain, make
-from graphnn.ir.op import Op
+from graphnn.ir.op import Multi, Op
 from graphnn.ir.source import Origin, apart, on_behalf_of
-from graphnn.ir.spec import Spec
+from graphnn.ir.spec import Bundle, Spec
 from graphnn.ops.movement import Cut, Reshape, Slice, broadcast_to, stack
+from graphnn.ops.results import Result, results
 
 FULL: Cut = (None, None, 1)
 """The slice of an axis that keeps all of it."""
@@ -56,6 +57,10 @@ class Alone(NamedTuple):
     node: Node
 
 
+Batched: TypeAlias = "Node | Alone | Sequence[Node | Alone]"
+"""What a rule gives; of an op with several results one for each."""
+
+
 def widened(x: Node, ndim: int) -> Node:
     """A batched node with so many axes: new ones of size 1 behind that of the batch."""
     missing = ndim - x.ndim
@@ -63,7 +68,7 @@ def widened(x: Node, ndim: int) -> Node:
 
 
 @functools.singledispatch
-def batch_rule(op: Op, call: Call) -> Node | Alone:
+def batch_rule(op: Op, call: Call) -> Batched:
     """The node for a batch, of an op whose operands are batched; this one computes the elements one by one."""
     if op.elementwise:
         return op(*call.aligned())
@@ -74,12 +79,18 @@ def batch_rule(op: Op, call: Call) -> Node | Alone:
             f"Or write a rule for {type(op).__name__}: see graphnn.transform.batching.",
         )
     if call.size == 0:
-        return broadcast_to(constant(np.zeros((), call.node.dtype.numpy)), (0, *call.node.shape))
-    rows = []
+        empty = [broadcast_to(constant(np.zeros((), s.dtype.numpy)), (0, *s.shape)) for s in _specs(call.node)]
+        return empty if isinstance(op, Multi) else empty[0]
+    rows: list[tuple[Node, ...]] = []
     for number in range(call.size):
         picked = [element(x, number) if on else x for x, on in zip(call.operands, call.batched, strict=True)]
-        rows.append(op(*picked))
-    return stack(rows)
+        rows.append(results(op, *picked) if isinstance(op, Multi) else (op(*picked),))
+    columns = [stack(column) for column in zip(*rows, strict=True)]
+    return columns if isinstance(op, Multi) else columns[0]
+
+
+def _specs(node: Node) -> tuple[Spec, ...]:
+    return node.spec.parts if isinstance(node.spec, Bundle) else (node.spec,)
 
 
 def element(x: Node, number: int) -> Node:
@@ -125,14 +136,21 @@ def batch(outputs: Sequence[Node], replaced: Mapping[Node, Node]) -> list[tuple[
     size = next(iter(replaced.values())).shape[0]
     new: dict[Node, Node] = dict(replaced)
     on = set(replaced)
+    several: dict[Node, list[Node | Alone]] = {}  # the results of ops with several
     older = _Older(replaced)
     for node in topological(outputs, stop=older):
         if node in older:
             continue
         inputs = tuple([new.get(operand, operand) for operand in node.inputs])
         flags = tuple([operand in on for operand in node.inputs])
-        if True in flags:
-            made = _batched(node, inputs, flags, size, new)
+        if True in flags or (isinstance(node.op, Result) and node.inputs[0] in several):
+            if isinstance(node.op, Multi):
+                several[node] = _batched(node, inputs, flags, size, new)
+                continue
+            if isinstance(node.op, Result):
+                made = _named(several[node.inputs[0]][node.op.index], node)
+            else:
+                (made,) = _batched(node, inputs, flags, size, new)
             if isinstance(made, Alone):
                 new[node] = made.node
             else:
@@ -145,7 +163,7 @@ def batch(outputs: Sequence[Node], replaced: Mapping[Node, Node]) -> list[tuple[
 
 def _batched(
     node: Node, inputs: tuple[Node, ...], flags: tuple[bool, ...], size: Size, new: Mapping[Node, Node]
-) -> Node | Alone:
+) -> list[Node | Alone]:
     origin = node.origin
     if origin is not None:
         origin = Origin(origin.role, new.get(origin.node, origin.node))
@@ -154,14 +172,28 @@ def _batched(
             made = batch_rule(node.op, Call(node, inputs, flags, size))
         except GraphError as error:
             raise explain(error, node.inputs, node) from None
-    result, expected = (made.node, node.spec) if isinstance(made, Alone) else (made, batched_spec(node.spec, size))
-    if result.spec != expected:
-        raise RewriteError(
-            f"the batching rule of {node.op.name} gives {result.spec} instead of {expected}",
-            f"For one element it is {node.spec}; the axis of the batch, of size {size}, comes in front.",
-            at=str(node.source or ""),
-        )
-    if node.name is not None and result.name != node.name and result.inputs and all(x is not result for x in inputs):
-        with on_behalf_of(node, origin):
-            result = build(result.op, result.inputs, result.spec, name=node.name, like=result)
+        several = [made] if isinstance(made, (Node, Alone)) else list(made)
+        for each, spec in zip(several, _specs(node), strict=True):
+            result, expected = (each.node, spec) if isinstance(each, Alone) else (each, batched_spec(spec, size))
+            if result.spec != expected:
+                raise RewriteError(
+                    f"the batching rule of {node.op.name} gives {result.spec} instead of {expected}",
+                    f"For one element it is {spec}; the axis of the batch, of size {size}, comes in front.",
+                    at=str(node.source or ""),
+                )
+        if isinstance(made, (Node, Alone)) and all(x is not _node(made) for x in inputs):
+            return [_named(made, node)]
+    return several
+
+
+def _node(made: Node | Alone) -> Node:
+    return made.node if isinstance(made, Alone) else made
+
+
+def _named(made: Node | Alone, like: Node) -> Node | Alone:
+    """What a rule gave, under the name of the node for one element."""
+    result = _node(made)
+    if like.name is None or result.name == like.name or not result.inputs:
+        return made
+    result = build(result.op, result.inputs, result.spec, name=like.name, like=result)
     return Alone(result) if isinstance(made, Alone) else result
