@@ -84,8 +84,10 @@ from graphnn.functions.linear_algebra import (
     inv,
     kron,
     lstsq,
+    lu_solve,
     matrix_norm,
     matrix_power,
+    matrix_rank,
     matrix_trace,
     outer,
 )
@@ -212,7 +214,7 @@ from graphnn.ops.comparison import (
 from graphnn.ops.composite import composite
 from graphnn.ops.contraction import matmul, tensordot, vecdot
 from graphnn.ops.cumulative import cumulative_max, cumulative_min, cumulative_prod, cumulative_sum
-from graphnn.ops.decompositions import eigh, eigvalsh, lu, qr, svd, svdvals
+from graphnn.ops.decompositions import lu, qr
 from graphnn.ops.exponential import erf, exp, exp2, expm1, log, log1p, log2, log10, logaddexp, pow, sqrt
 from graphnn.ops.host import host_op
 from graphnn.ops.indexing import take, take_along_axis
@@ -231,6 +233,7 @@ from graphnn.ops.random import advance, random_bits
 from graphnn.ops.reduction import all, any, argmax, argmin, max, min, prod, sum
 from graphnn.ops.sorting import argsort, searchsorted, sort
 from graphnn.ops.special import betainc, betaln, digamma, erfc, erfinv, i0, i1, lgamma, polygamma, sinc
+from graphnn.ops.spectral import eigh, eigvalsh, svd, svdvals
 from graphnn.ops.trigonometric import acos, acosh, asin, asinh, atan, atan2, atanh, cos, cosh, sin, sinh, tan, tanh
 from graphnn.ops.windows import fold_windows, windows
 from graphnn.transform.branches import cond, switch

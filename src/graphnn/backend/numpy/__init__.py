@@ -4,6 +4,7 @@ from graphnn.backend.numpy import (
     contraction,
     control,
     cumulative,
+    decompositions,
     elementwise,
     host,
     indexing,
@@ -14,6 +15,7 @@ from graphnn.backend.numpy import (
     results,
     sorting,
     special,
+    spectral,
     updates,
     windows,
 )
@@ -25,6 +27,7 @@ __all__ = [
     "contraction",
     "control",
     "cumulative",
+    "decompositions",
     "elementwise",
     "host",
     "indexing",
@@ -36,6 +39,7 @@ __all__ = [
     "results",
     "sorting",
     "special",
+    "spectral",
     "updates",
     "windows",
 ]
