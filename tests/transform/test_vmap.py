@@ -481,3 +481,73 @@ def test_the_function_is_called_once_and_keeps_its_name():
     g(numbers(3))
     assert len(calls) == 1
     assert calls[0].spec == gn.Spec((), gn.float64)
+
+
+# --- loops and choices ---
+
+
+def recurrent(w):
+    def f(h, xs, k):
+        def step(h, x):
+            h = gn.tanh(h @ w + x * k)
+            return h, {"a": h * k, "b": x}
+
+        return gn.scan(step, h, xs)
+
+    return f
+
+
+@pytest.mark.parametrize("axes", [(0, 0, 0), (0, None, None), (None, 0, None), (None, None, 0), (0, 1, None)])
+def test_loops_carry_a_batch_where_they_must(axes):
+    f = recurrent(gn.constant(numbers(3, 3)))
+    full = [numbers(4, 3), np.moveaxis(numbers(4, 5, 3, seed=1), 0, axes[1] or 0), numbers(4, seed=2)]
+    args = [x if axis is not None else x[0] for x, axis in zip(full, axes, strict=True)]
+    last, stacked = run(gn.vmap(f, axes)(*args))
+    for i in range(4):
+        row = [x if axis is None else np.take(x, i, axis) for x, axis in zip(args, axes, strict=True)]
+        expected, rows = run(f(*map(gn.constant, row)))
+        assert_close(last[i], expected, rtol=1e-12)
+        for key in "ab":
+            assert_close(stacked[key][i], rows[key], rtol=1e-12)
+
+
+def test_derivatives_of_batches_of_loops():
+    w = gn.parameter("w", numbers(3, 3))
+    f = recurrent(w)
+    h, xs = numbers(4, 3), numbers(4, 5, 3, seed=1)
+
+    def loss(h, xs):
+        return gn.sum(gn.square(f(h, xs, 0.5)[0]))
+
+    each = run(gn.vmap(lambda h, xs: gn.grad(loss(h, xs), w))(h, xs))
+    for i in range(4):
+        assert_close(each[i], run(gn.grad(loss(gn.constant(h[i]), gn.constant(xs[i])), w)), rtol=1e-11)
+    total = gn.grad(gn.sum(gn.vmap(loss)(gn.constant(h), gn.constant(xs))), w)
+    assert_close(run(total), each.sum(0), rtol=1e-11)
+
+
+def test_each_element_has_its_own_number_of_steps():
+    def root(x):
+        return gn.while_loop(lambda r: gn.abs(r * r - x) > 1e-12 * x, lambda r: 0.5 * (r + x / r), x)
+
+    assert_close(run(gn.vmap(root)(np.array([2.0, 9.0, 100.0]))), np.sqrt([2.0, 9.0, 100.0]), rtol=1e-11)
+    powers = gn.vmap(lambda n: gn.while_loop(lambda c: c[0] < n, lambda c: (c[0] + 1, c[1] * 2.0), (0, 1.0)))
+    counts, values = run(powers(np.array([1, 3, 0])))
+    assert (counts.tolist(), values.tolist()) == ([1, 3, 0], [2.0, 8.0, 1.0])
+
+
+def test_each_element_takes_its_own_branch():
+    def f(x):
+        return gn.cond(x > 0, lambda: gn.sqrt(x), lambda: -x)
+
+    x = gn.placeholder("x", ("n",), "float64")
+    y = gn.vmap(f)(x)
+    value, slope = run([y, gn.grad(gn.sum(y), x)], {x: [4.0, -3.0]})
+    assert (value.tolist(), slope.tolist()) == ([2.0, 3.0], [0.25, -1.0])  # no NaN comes of the other branch
+    one = gn.placeholder("one", (), "bool")
+    chosen = gn.vmap(lambda x: gn.cond(one, lambda: x * 2.0, lambda: gn.constant(1.0, "float64")))(x)
+    assert run(chosen, {one: False, x: [4.0, 5.0]}).tolist() == [1.0, 1.0]
+    switched = gn.vmap(lambda i: gn.switch(i, [lambda: 1.0, lambda: 2.0]))
+    assert run(switched(np.array([1, 0, 1]))).tolist() == [2.0, 1.0, 2.0]
+    with pytest.raises(gn.IndexRangeError):
+        run(switched(np.array([1, -1])))
