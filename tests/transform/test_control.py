@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import graphnn as gn
 from graphnn.errors import DifferentiationError, ExecutionError, IndexRangeError
 from graphnn.ir.graph import topological
+from graphnn.ops.contraction import Contract
 from graphnn.rewrite.pipeline import optimize
 from graphnn.testing import check_gradients
 from graphnn.transform.branches import Switch
@@ -174,6 +175,42 @@ def test_what_is_the_same_in_every_step_leaves():
     last, _ = gn.scan(lambda c, x: (gn.tanh(c @ gn.exp(w) + x), None), np.zeros(3), xs)
     for loop in scans([last, gn.grad(gn.sum(last), w)]):
         assert "exp" not in [node.op.name for node in loop.op.body.nodes]
+
+
+def products_in(loop):
+    return [node for node in loop.op.body.nodes if isinstance(node.op, Contract)]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_products_that_need_not_wait_leave_the_loop(reverse):
+    w, u = gn.placeholder("w", (3, 3), "float64"), gn.placeholder("u", (2, 3), "float64")
+    b = gn.placeholder("b", (3,), "float64")
+    xs, h0 = gn.placeholder("xs", (5, 4, 2), "float64"), gn.placeholder("h0", (4, 3), "float64")
+
+    def step(h, x):
+        h = gn.tanh(h @ w + gn.sin(x) @ u + b)
+        return h, h @ u.T
+
+    last, stacked = gn.scan(step, h0, xs, reverse=reverse)
+    loss = gn.sum(last) + gn.sum(gn.sin(stacked))
+    wrt = [w, u, b, xs, h0]
+    gradients = gn.grad(loss, wrt)
+    forward, backward = scans([loss, *gradients])
+    assert len(products_in(forward)) == len(products_in(backward)) == 1  # that with the carried value alone
+    assert backward.op.carries == 1  # no gradient of a weight or bias is added up inside
+    feeds = {x: RNG.normal(size=x.shape) for x in wrt}
+    other = gn.sum(written_out(step, h0, xs, 5, reverse)[0])
+    other = other + gn.sum(gn.sin(written_out(step, h0, xs, 5, reverse)[1]))
+    agree(loss, other, wrt, feeds)
+
+
+def test_products_stay_where_a_checkpoint_asks_for_little_memory():
+    w = gn.placeholder("w", (3, 3), "float64")
+    block = gn.checkpoint(lambda h, x: gn.tanh(h @ w + x @ w))
+    xs = gn.placeholder("xs", (5, 3), "float64")
+    last, _ = gn.scan(lambda h, x: (block(h, x), None), np.ones(3), xs)
+    assert len(products_in(scans([last])[0])) == 2
+    check_gradients(gn.sum(last), {w: RNG.normal(size=(3, 3)), xs: RNG.normal(size=(5, 3))})
 
 
 def test_a_checkpoint_in_the_step_keeps_the_carried_values_only():

@@ -14,6 +14,7 @@ from graphnn.ir.rebuild import transform
 from graphnn.ir.source import on_behalf_of
 from graphnn.ops.composite import Composite
 from graphnn.rewrite import loops
+from graphnn.rewrite.products import products_out
 
 Keep = Callable[[Op], bool]
 
@@ -57,7 +58,7 @@ def simplify_loops(outputs: Sequence[Node], keep: Keep) -> list[Node]:
         return nodes
     nodes = loops.in_bodies(nodes, lambda ends: optimize(ends, keep))
     nodes = loops.fuse(nodes, lambda ends: intern(ends, keep))
-    return loops.hoist(loops.prune(nodes))
+    return loops.prune(products_out(loops.hoist(loops.prune(nodes))))
 
 
 Pass = Callable[[Sequence[Node], Keep], list[Node]]
