@@ -5,6 +5,8 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import graphnn as gn
 from graphnn.ir.dtype import as_dtype
@@ -14,6 +16,7 @@ from graphnn.ops import all_ops
 from graphnn.ops.composite import Composite
 from graphnn.ops.results import Result
 from graphnn.testing import all_cases, assert_close
+from graphnn.testing.strategies import broadcastable
 from graphnn.transform.batching import batch_rule
 from graphnn.transform.batching.composite import ALONG_AXES
 from graphnn.transform.checkpoint import Checkpoint
@@ -79,10 +82,46 @@ def test_a_batch_is_a_loop(case):
         f = gn.function(operands, one, on_unused="ignore")
         expected = [f(*row) for row in rows]
         out_axis = number % (one.ndim + 1)
-        given = [gn.placeholder(f"x{i}", array.shape, as_dtype(array.dtype)) for i, array in enumerate(arrays)]
-        made = gn.vmap(case.build, in_axes, out_axis)(*given)
-        value = gn.function(given, made, on_unused="ignore")(*arrays)
+        whole = [gn.placeholder(f"x{i}", array.shape, as_dtype(array.dtype)) for i, array in enumerate(arrays)]
+        made = gn.vmap(case.build, in_axes, out_axis)(*whole)
+        value = gn.function(whole, made, on_unused="ignore")(*arrays)
         close(value, np.stack(expected, axis=out_axis), f"{sample} in_axes={in_axes} out_axes={out_axis}")
+
+
+BROADCASTING = [case for case in CASES if case.broadcasts]
+
+
+@given(data=st.data())
+def test_shapes_that_broadcast(data):
+    """Any shapes that broadcast, batched at any axes, with any size of the batch."""
+    case = data.draw(st.sampled_from(BROADCASTING))
+    dtype, count = data_type(case), len(case.samples[0])
+    sample = data.draw(broadcastable(count))
+    batched = data.draw(st.lists(st.booleans(), min_size=count, max_size=count).filter(any))
+    in_axes = [
+        data.draw(st.integers(-len(shape) - 1, len(shape))) if on else None
+        for shape, on in zip(sample, batched, strict=True)
+    ]
+    size = data.draw(st.integers(0, 3))
+    draws = [case.arrays(np.random.default_rng(number), sample, dtype) for number in range(size + 1)]
+    rows = [[draws[n if on else 0][i] for i, on in enumerate(batched)] for n in range(1, size + 1)]
+    arrays = [
+        draws[0][i]
+        if axis is None
+        else np.stack([row[i] for row in rows], axis)
+        if rows
+        else np.expand_dims(draws[0][i], axis).take([], axis)
+        for i, axis in enumerate(in_axes)
+    ]
+    one, operands = case.node(sample, dtype)
+    out_axis = data.draw(st.integers(-one.ndim - 1, one.ndim))
+    f = gn.function(operands, one, on_unused="ignore")
+    expected = np.stack([f(*row) for row in rows], out_axis) if rows else None
+    value = gn.evaluate(gn.vmap(case.build, in_axes, out_axis)(*arrays))
+    if expected is None:
+        assert value.shape == np.expand_dims(np.empty(one.shape), out_axis).take([], out_axis).shape
+    else:
+        close(value, expected, f"{case} {sample} in_axes={in_axes} out_axes={out_axis}")
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if not case.unnamed], ids=repr)
@@ -93,13 +132,13 @@ def test_the_size_of_the_batch_may_be_a_name(case):
         one, operands = case.node(sample, dtype)
         f = gn.function(operands, one, on_unused="ignore")
         named, _ = case.named_sample(sample)
-        given = [
+        whole = [
             gn.placeholder(f"x{i}", ("batch", *shape) if on else shape, as_dtype(array.dtype))
             for i, (shape, on, array) in enumerate(zip(named, batched, arrays, strict=True))
         ]
-        made = gn.vmap(case.build, tuple(0 if on else None for on in batched))(*given)
+        made = gn.vmap(case.build, tuple(0 if on else None for on in batched))(*whole)
         assert made.shape[0] == gn.Dim("batch")
-        value = gn.function(given, made, on_unused="ignore")(*arrays)
+        value = gn.function(whole, made, on_unused="ignore")(*arrays)
         close(value, np.stack([f(*row) for row in rows]), f"{sample} {batched}")
 
 
@@ -123,11 +162,11 @@ def test_the_derivative_of_a_batch_is_a_loop(case):
             *xs, h = nodes
             return gn.vjp(case.build(*xs), [xs[i] for i in places], h, allow_unused=True)
 
-        given = [gn.placeholder(f"x{i}", array.shape, as_dtype(array.dtype)) for i, array in enumerate(arrays)]
+        whole = [gn.placeholder(f"x{i}", array.shape, as_dtype(array.dtype)) for i, array in enumerate(arrays)]
         batch_g = gn.placeholder("g", g.shape, one.dtype)
-        inside = gn.vmap(pull, (*in_axes, 0))(*given, batch_g)
-        outside = gn.vjp(gn.vmap(case.build, in_axes)(*given), [given[i] for i in places], batch_g, allow_unused=True)
-        f = gn.function([*given, batch_g], [inside, outside], on_unused="ignore")
+        inside = gn.vmap(pull, (*in_axes, 0))(*whole, batch_g)
+        outside = gn.vjp(gn.vmap(case.build, in_axes)(*whole), [whole[i] for i in places], batch_g, allow_unused=True)
+        f = gn.function([*whole, batch_g], [inside, outside], on_unused="ignore")
         inside, outside = f(*arrays, g)
         for number, place in enumerate(places):
             expected = np.stack([row[number] for row in loop])
