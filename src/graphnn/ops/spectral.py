@@ -33,8 +33,9 @@ def unit_of(dtype: DType) -> float:
 
 def _noise(values: Node) -> Node:
     """How far apart two of these eigenvalues or singular values must be to be told apart in their data type."""
-    total = sum(abs(values), axis=-1, keepdims=True)  # between the largest magnitude and n times it
-    return unit_of(values.dtype) * total
+    # LAPACK's errors are a few units of the largest magnitude; 16-bit numbers are rounded once, from exacter ones.
+    units = 1.0 if values.dtype.bits == 16 else 4.0
+    return units * unit_of(values.dtype) * sum(abs(values), axis=-1, keepdims=True)
 
 
 def _inverse(x: Node, noise: Node) -> Node:
@@ -90,9 +91,10 @@ def eigh(x: Operand, /) -> EighResult:
 
     For ``x = V diag(w) V'`` the cotangent is ``V (diag(gw) + F * skew(V' gV)) V'`` with ``F[i, j] = 1 / (w[j] - w[i])`` and
     ``skew(a) = (a - a') / 2``. The eigenvectors of equal eigenvalues are any basis of their space and have no derivative;
-    here F is 0 for eigenvalues that differ by no more than rounding does (the rounding unit times the sum of their
-    magnitudes). This is exact for what depends on the space but not on its basis, such as the projection onto it. What
-    treats the equal eigenvalues one by one, such as ``V diag(f(w)) V'``, loses its part ``f'(w)`` between them.
+    here F is 0 for eigenvalues that differ by no more than rounding does (four rounding units of the sum of their
+    magnitudes, one for 16-bit numbers). This is exact for what depends on the space but not on its basis, such as the
+    projection onto it. What treats the equal eigenvalues one by one, such as ``V diag(f(w)) V'``, loses its part ``f'(w)``
+    between them.
     Source: Giles, "Collected matrix derivative results for forward and reverse mode algorithmic differentiation", 2008;
     Seeger et al., "Auto-differentiating linear algebra", 2017.
 
