@@ -107,7 +107,7 @@ def test_it_learns_to_remember():
     y = (x[:, 0, 0] > 0).astype("int64")
     model = nn.Sequential(nn.LSTM(1, 8, output="last"), nn.Linear(8, 2))
     trainer = gn.Trainer(model, loss=gn.losses.cross_entropy, optimizer=optim.Adam(0.03), metrics=[gn.metrics.accuracy])
-    trainer.fit(x, y, epochs=25, batch_size=64, verbose=False)
+    trainer.fit(x, y, epochs=40, batch_size=64, verbose=False)
     assert trainer.evaluate(x, y)["accuracy"] > 0.95
 
 
