@@ -11,7 +11,7 @@ from graphnn.errors import GraphError, RewriteError, ShapeError
 from graphnn.ir.rebuild import substitute
 from graphnn.testing import assert_close
 from graphnn.testing.strategies import graphs
-from graphnn.transform.batching import Alone, batch_rule
+from graphnn.transform.batching import Alone, batch, batch_rule
 
 
 def run(node, feeds=None):
@@ -200,6 +200,22 @@ def test_deep_graphs():
     x = gn.placeholder("x", (2, 3), "float64")
     made = gn.vmap(chain)(x)
     assert len(gn.Graph(made)) == 20_001
+
+
+def test_a_graph_that_exists_is_batched():
+    x, w = gn.placeholder("x", (3,), "float64"), gn.parameter("w", numbers(3, 2))
+    h = gn.tanh(x)
+    y = gn.placeholder("y", (), "float64")
+    z = (h @ w + 1.0) * y
+    xs, ys = gn.placeholder("xs", ("batch", 3), "float64"), gn.placeholder("ys", ("batch",), "float64")
+    made = batch([z, gn.sum(w), h], {x: xs, y: ys})
+    assert [(node.shape, on) for node, on in made] == [(("batch", 2), True), ((), False), (("batch", 3), True)]
+    values, factors = numbers(4, 3, seed=1), numbers(4, seed=2)
+    got = gn.function([xs, ys], made[0][0])(values, factors)
+    np.testing.assert_allclose(got, (np.tanh(values) @ w.value + 1) * factors[:, None], rtol=1e-13)
+    ((same, on),) = batch([z], {})
+    assert same is z
+    assert not on
 
 
 # --- with derivatives ---

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from graphnn.functions.activations import log_softmax, softmax
@@ -89,7 +89,8 @@ def pull_over_batch(
 ) -> tuple[Cotangent, ...]:
     """The cotangents for a batch, from the rule ``rule(g, *operands, out=out)`` for one element.
 
-    That of an operand that is not batched is the sum over all elements.
+    For an operand that is not batched it has the axis of the batch too: the reverse pass sums over it, as over all axes
+    along which an operand was repeated.
     """
     inside = [_one(x, f"operand {i}") if on else x for i, (x, on) in enumerate(zip(operands, batched, strict=True))]
     one_g, one_out = _one(g, "g"), _one(out, "out")
@@ -97,20 +98,24 @@ def pull_over_batch(
     replaced.update({one: x for one, x, on in zip(inside, operands, batched, strict=True) if on})
     size = g.shape[0]
     pulled: list[Cotangent] = []
-    for cotangent, one, on in zip(rule(one_g, *inside, out=one_out), inside, batched, strict=True):
-        if cotangent is None:
-            pulled.append(None)
-            continue
-        cotangent = _fitted(cotangent, one)
-        if not on:
-            cotangent = _whole(cotangent)
-        ends = list(cotangent) if isinstance(cotangent, Masked) else [cotangent]
-        made = [
-            node if is_batched else broadcast_to(node, (size, *node.shape))
-            for node, is_batched in batch(ends, replaced)
-        ]
-        pulled.append(Masked(*made) if len(made) > 1 else made[0] if on else Sum((0,))(made[0]))
-    return tuple(pulled)
+    ends: list[Node] = []
+    for cotangent, one in zip(rule(one_g, *inside, out=one_out), inside, strict=True):
+        pulled.append(None if cotangent is None else _fitted(cotangent, one))
+        ends.extend(_parts(pulled[-1]))
+    made = iter([x if on else broadcast_to(x, (size, *x.shape)) for x, on in batch(ends, replaced)])
+    return tuple([_like(cotangent, made) for cotangent in pulled])
+
+
+def _parts(cotangent: Cotangent) -> tuple[Node, ...]:
+    if isinstance(cotangent, Masked):
+        return tuple(cotangent)
+    return () if cotangent is None else (cotangent,)
+
+
+def _like(cotangent: Cotangent, nodes: Iterator[Node]) -> Cotangent:
+    if isinstance(cotangent, Masked):
+        return Masked(next(nodes), next(nodes))
+    return None if cotangent is None else next(nodes)
 
 
 def _fitted(cotangent: Node | Masked, operand: Node) -> Node | Masked:
