@@ -34,7 +34,7 @@ def _spread(u: Array) -> Array:
 # For up to three rows or columns the singular values are about 12, 9 and 6, and the vectors those of the axes.
 SPREAD = Domain("singular values far apart", _spread)
 ASCENDING = Domain("eigenvalues far apart", lambda u: np.flip(_spread(u), (-2, -1)))
-INDEPENDENT = Domain("columns far from dependent", lambda u: 0.1 * u + 1.5 * np.eye(*u.shape[-2:]))
+INDEPENDENT = Domain("columns far from dependent", lambda u: 0.1 * away_from(0.0).map(u) + 1.5 * np.eye(*u.shape[-2:]))
 # The largest element of each column is not on the diagonal, so the rows change places.
 MOVED = Domain("rows in another order", lambda u: np.flip(_spread(u), -2))
 
