@@ -27,11 +27,13 @@ from graphnn.errors import (
     GraphnnError,
     IndexRangeError,
     LoweringError,
+    ModelError,
     NodeUseError,
     RenderError,
     RewriteError,
     ShapeError,
     UnknownNameError,
+    UnsupportedError,
 )
 from graphnn.errors import nearest as _nearest
 from graphnn.functions.activations import (

@@ -1,0 +1,1 @@
+"""ONNX models as graphs, and graphs as ONNX models."""

@@ -1,0 +1,1 @@
+"""How each ONNX operator becomes nodes: a function an operator, a file a group."""
