@@ -125,11 +125,14 @@ class Call:
         budget: int = BUDGET,
         value_of: Callable[[Node], Array] | None = None,
         sizes_of: Callable[[Node], tuple[Size, ...] | None] | None = None,
+        node_of: Callable[[str], Node | None] | None = None,
+        run: Callable[[Any, Sequence[Node]], list[Node]] | None = None,
     ) -> None:
         self.op, self.domain, self.opset, self.name = op, domain, opset, name
         self.inputs, self.outputs, self.attributes = tuple(inputs), tuple(outputs), attributes
         self.budget = budget
         self._value_of, self._sizes_of = value_of, sizes_of
+        self._node_of, self._run = node_of, run
 
     @property
     def place(self) -> str:
@@ -237,6 +240,22 @@ class Call:
             if found is not None:
                 return found
         return self.integers_at(i)
+
+    # Other parts of the model
+
+    def named(self, name: str) -> Node:
+        """The value of this name in the graph around the node; only for operators that speak of values by name."""
+        node = self._node_of(name) if self._node_of is not None else None
+        if node is None:
+            raise self.error(f"nothing has computed {name!r}")
+        return node
+
+    def run(self, name: str, *nodes: Node) -> list[Node]:
+        """The outputs of the graph that is the attribute of this name, with nodes in the place of its inputs."""
+        graph = self.attribute(name)
+        if isinstance(graph, (int, float, str, tuple, np.ndarray)) or self._run is None:
+            raise self.error(f"the attribute {name!r} must be a graph")
+        return self._run(graph, nodes)
 
     # Budget
 
