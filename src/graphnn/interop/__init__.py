@@ -8,6 +8,8 @@ from graphnn.errors import UnknownNameError
 if TYPE_CHECKING:
     from graphnn.interop import onnx
 
+__all__ = ["onnx"]
+
 
 def __getattr__(name: str) -> Any:
     if name != "onnx":

@@ -109,7 +109,8 @@ class TensorReader:
         if len(raw) != wanted:
             raise ModelError(f"{what} has {len(raw)} bytes, but {dtype}{list(shape)} has {wanted}")
         if dtype.kind == "bool":
-            return (np.frombuffer(raw, np.uint8) != 0).reshape(shape)
+            bits: Array = np.frombuffer(raw, np.uint8).reshape(shape) != 0
+            return bits
         array: Array = np.frombuffer(raw, dtype.numpy.newbyteorder("<")).astype(dtype.numpy).reshape(shape)
         return array
 
