@@ -39,6 +39,9 @@ _STUMBLES = (
     ValueError,
 )
 
+MOST_BUILT = 200_000
+"""How many ONNX nodes one graph may come from, those of loops counted once for each round."""
+
 Environment = dict[str, Node]
 
 
@@ -147,6 +150,7 @@ class Builder:
     def __init__(self, model: ModelRecord, parameters: Mapping[str, Node], budget: int) -> None:
         self._model, self._parameters, self._budget = model, parameters, budget
         self._statics = Statics(budget)
+        self._count = 0
 
     def build(self, inputs: Mapping[str, Node]) -> list[Node]:
         """The outputs of the model, in its order; `Needed` if the value of an input must be known for it."""
@@ -169,6 +173,9 @@ class Builder:
                     environment[name] = value
 
     def _node(self, record: NodeRecord, environment: Environment, opsets: Mapping[str, int]) -> Sequence[Node | None]:
+        self._count += 1
+        if self._count > MOST_BUILT:
+            raise ModelError(f"the model grows to more than {MOST_BUILT} nodes")
         inputs = []
         for name in record.inputs:
             if name and name not in environment:
@@ -230,7 +237,7 @@ class Builder:
         while given > entry.fewest and call.inputs[given - 1] is None:
             given -= 1
         inputs = call.inputs[:given]
-        if given < entry.fewest or any(node is None for node in inputs[: entry.fewest]):
+        if given < entry.fewest:
             raise call.error(f"it has {given} inputs, but needs {entry.fewest}")
         if entry.most is not None and given > entry.most:
             raise call.error(f"it has {given} inputs, but takes {entry.most} at most")

@@ -221,8 +221,12 @@ class Call:
         node = self.inputs[i] if i < len(self.inputs) else None
         if node is None:
             raise self.error(f"input {i} is missing")
+        return self.value_of(node)
+
+    def value_of(self, node: Node) -> Array:
+        """The value of any node, which is needed to build the graph."""
         if self._value_of is None:
-            raise self.unsupported(f"input {i} must be a constant")
+            raise self.unsupported("a value that must be a constant")
         return self._value_of(node)
 
     def integers_at(self, i: int) -> tuple[int, ...]:
@@ -253,7 +257,7 @@ class Call:
     def run(self, name: str, *nodes: Node) -> list[Node]:
         """The outputs of the graph that is the attribute of this name, with nodes in the place of its inputs."""
         graph = self.attribute(name)
-        if isinstance(graph, (int, float, str, tuple, np.ndarray)) or self._run is None:
+        if self._run is None or not hasattr(graph, "nodes"):
             raise self.error(f"the attribute {name!r} must be a graph")
         return self._run(graph, nodes)
 
