@@ -6,6 +6,7 @@ from graphnn.testing.case import OpCase
 from graphnn.testing.cases import (
     activations,
     arithmetic,
+    attention,
     bitwise,
     comparison,
     contraction,
@@ -13,10 +14,12 @@ from graphnn.testing.cases import (
     creation,
     cumulative,
     exponential,
+    grids,
     host,
     indexing,
     linalg,
     movement,
+    normalization,
     pooling,
     random,
     reduction,
@@ -24,6 +27,7 @@ from graphnn.testing.cases import (
     sorting,
     special,
     trigonometric,
+    unpooling,
     updates,
     windows,
 )
@@ -33,6 +37,7 @@ _FILES = (
     indexing, sorting, cumulative, updates, random,
     activations, creation, linalg, special,
     windows, convolution, pooling, resize, host,
+    normalization, attention, grids, unpooling,
 )  # fmt: skip
 
 
