@@ -105,6 +105,14 @@ def swish(call: Call, x: Node) -> Node:
     return gn.silu(x) if alpha == 1.0 else x * gn.sigmoid(alpha * x)
 
 
+@onnx_op("SwiGLU")
+def swiglu(call: Call, gate: Node, value: Node) -> Node:
+    """The swish of a gate, times a value of the same shape."""
+    if gate.shape != value.shape:
+        raise call.error(f"the gate {gate.spec} and the value {value.spec} have one shape")
+    return swish(call, gate) * value
+
+
 @onnx_op("Gelu")
 def gelu(call: Call, x: Node) -> Node:
     """X times the normal distribution function, or its approximation by tanh."""
