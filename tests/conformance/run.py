@@ -39,6 +39,9 @@ def main() -> int:
         outcomes = {case.name: suite.run(case, backend) for case in timed(cases, f"values on {backend}")}
         good &= report.values(backend, cases, outcomes) or bool(chosen.only)
         passed = passed or [case for case in cases if case.core and outcomes[case.name].kind == "pass"]
+    for kind in ("simple", "pytorch-operator", "pytorch-converted"):
+        models = [case for case in suite.cases(kind) if chosen.only in case.name]
+        good &= report.models(kind, {case.name: suite.run(case) for case in timed(models, kind)})
     if not chosen.skip_gradients:
         outcomes = {case.name: suite.check_derivatives(case) for case in timed(passed, "derivatives")}
         good &= report.gradients(outcomes) or bool(chosen.only)
@@ -90,6 +93,14 @@ class Report:
         self._table(f"Not passed on the {backend} backend", rows)
         wrong = sum(every[kind] for kind in ("mismatch", "error", "crash"))
         return core["pass"] >= LEAST_CORE and not wrong
+
+    def models(self, kind: str, outcomes) -> bool:
+        counts = Counter(outcome.kind for outcome in outcomes.values())
+        self._summary.append(f"| whole models: {kind} | {counts['pass']} of {counts.total()} | | {_counts(counts)} |")
+        self._table(
+            f"Models of {kind}", [(n, "", outcome) for n, outcome in outcomes.items() if outcome.kind != "pass"]
+        )
+        return not sum(counts[wrong] for wrong in ("mismatch", "error", "crash"))
 
     def gradients(self, outcomes) -> bool:
         counts = Counter(outcome.kind for outcome in outcomes.values())

@@ -117,7 +117,7 @@ class _Reader:
     def _opsets(self, imports: Iterable[Any], what: str) -> dict[str, int]:
         opsets: dict[str, int] = {}
         for item in imports:
-            domain = domain_of(item.domain)
+            domain = domain_of(text(item.domain, f"{what}: the name of an operator set"))
             if opsets.setdefault(domain, item.version) != item.version:
                 raise ModelError(f"{what} uses two versions of the operator set {domain or 'ai.onnx'!r}")
             if not 1 <= item.version < 1000:
@@ -125,10 +125,11 @@ class _Reader:
         return opsets
 
     def _function(self, proto: Any, outer: dict[str, int]) -> FunctionRecord:
-        what = f"the function {proto.name!r}"
-        if not proto.name:
+        own = text(proto.name, "the name of a function")
+        what = f"the function {own!r}"
+        if not own:
             raise ModelError("a function has no name")
-        inputs, outputs = tuple(proto.input), tuple(proto.output)
+        inputs, outputs = _texts(proto.input, what), _texts(proto.output, what)
         for names in (inputs, outputs):
             _distinct(names, what)
         defaults = {a.name: self._attribute(a, what, set(), 0) for a in proto.attribute_proto}
@@ -138,11 +139,12 @@ class _Reader:
             if name not in made:
                 raise ModelError(f"{what} does not compute its output {name!r}")
         opsets = self._opsets(proto.opset_import, what) or outer
-        required = tuple(proto.attribute)
-        return FunctionRecord(proto.name, domain_of(proto.domain), inputs, outputs, defaults, required, nodes, opsets)
+        required, domain = _texts(proto.attribute, what), domain_of(text(proto.domain, what))
+        return FunctionRecord(own, domain, inputs, outputs, defaults, required, nodes, opsets)
 
     def _graph(self, graph: Any, outer: set[str], depth: int) -> GraphRecord:
-        what = f"the graph {graph.name!r}"
+        own = text(graph.name, "the name of a graph")
+        what = f"the graph {own!r}"
         if depth > DEEPEST:
             raise ModelError(f"{what} lies in {depth} other graphs; allowed are {DEEPEST}")
         if graph.sparse_initializer:
@@ -153,11 +155,12 @@ class _Reader:
         _distinct([value.name for value in outputs], what)
         constants: dict[str, Array] = {}
         for tensor in graph.initializer:
-            if not tensor.name:
+            name = text(tensor.name, f"{what}: the name of an initialiser")
+            if not name:
                 raise ModelError(f"{what} has an initialiser without a name")
-            if tensor.name in constants:
-                raise ModelError(f"{what} has two initialisers with the name {tensor.name!r}")
-            constants[tensor.name] = self._tensors.read(tensor, f"the initialiser {tensor.name!r}")
+            if name in constants:
+                raise ModelError(f"{what} has two initialisers with the name {name!r}")
+            constants[name] = self._tensors.read(tensor, f"the initialiser {name!r}")
         for value in inputs:
             array = constants.get(value.name)
             if array is not None and value.dtype is not None and array.dtype != value.dtype.numpy:
@@ -173,7 +176,7 @@ class _Reader:
         for value in outputs:
             if value.name not in made:
                 raise ModelError(f"{what} does not compute its output {value.name!r}")
-        return GraphRecord(graph.name, inputs, outputs, constants, nodes)
+        return GraphRecord(own, inputs, outputs, constants, nodes)
 
     def _nodes(self, protos: Any, known: set[str], outer: set[str], what: str, depth: int) -> tuple[NodeRecord, ...]:
         self._count += len(protos)
@@ -181,7 +184,7 @@ class _Reader:
             raise ModelError(f"the model has more than {MOST_NODES} nodes")
         made: set[str] = set()
         for proto in protos:
-            for name in proto.output:
+            for name in _texts(proto.output, what):
                 if name and (name in known or name in made or name in outer):
                     raise ModelError(f"{what} computes {name!r} twice, or it is an input too", "Names are given once.")
                 if name:
@@ -189,35 +192,38 @@ class _Reader:
         visible = known | outer
         records = []
         for i, proto in enumerate(protos):
-            if not proto.op_type:
-                raise ModelError(f"{what}: node {i} ({proto.name!r}) has no operator")
-            place = f"node {proto.name!r} ({proto.op_type})" if proto.name else f"node {i} ({proto.op_type})"
-            for name in proto.input:
-                if name and name not in visible:
-                    later = name in made
-                    raise ModelError(
-                        f"{what}: {place} uses {name!r}, which " + ("comes later" if later else "nothing computes"),
-                        "There is a cycle, or the nodes are not in order." if later else "",
-                    )
-            attributes: dict[str, Any] = {}
-            for attribute in proto.attribute:
-                if not attribute.name or attribute.name in attributes:
-                    raise ModelError(f"{what}: {place} has an attribute twice, or without a name: {attribute.name!r}")
-                attributes[attribute.name] = self._attribute(attribute, place, visible, depth)
-            visible |= {name for name in proto.output if name}
-            name = proto.name or next((name for name in proto.output if name), f"{proto.op_type}_{i}")
-            records.append(
-                NodeRecord(
-                    proto.op_type, domain_of(proto.domain), name, tuple(proto.input), tuple(proto.output), attributes
-                )
-            )
+            record = self._node(proto, i, visible, made, what, depth)
+            visible |= {name for name in record.outputs if name}
+            records.append(record)
         return tuple(records)
+
+    def _node(self, proto: Any, number: int, visible: set[str], made: set[str], what: str, depth: int) -> NodeRecord:
+        given, op = text(proto.name, f"{what}: the name of a node"), text(proto.op_type, f"{what}: an operator")
+        inputs, outputs = _texts(proto.input, what), _texts(proto.output, what)
+        if not op:
+            raise ModelError(f"{what}: node {number} ({given!r}) has no operator")
+        place = f"node {given!r} ({op})" if given else f"node {number} ({op})"
+        for name in inputs:
+            if name and name not in visible:
+                later = name in made
+                raise ModelError(
+                    f"{what}: {place} uses {name!r}, which " + ("comes later" if later else "nothing computes"),
+                    "There is a cycle, or the nodes are not in order." if later else "",
+                )
+        attributes: dict[str, Any] = {}
+        for attribute in proto.attribute:
+            name = text(attribute.name, f"{what}: the name of an attribute of {place}")
+            if not name or name in attributes:
+                raise ModelError(f"{what}: {place} has an attribute twice, or without a name: {name!r}")
+            attributes[name] = self._attribute(attribute, place, visible, depth)
+        own = given or next((name for name in outputs if name), f"{op}_{number}")
+        return NodeRecord(op, domain_of(text(proto.domain, place)), own, inputs, outputs, attributes)
 
     def _attribute(self, attribute: Any, place: str, visible: set[str], depth: int) -> Any:
         what = f"{place}: the attribute {attribute.name!r}"
         kind = _KINDS.get(attribute.type)
         if attribute.ref_attr_name:
-            return Reference(attribute.ref_attr_name, kind or "")
+            return Reference(text(attribute.ref_attr_name, what), kind or "")
         if kind is None:
             raise UnsupportedError(f"{what} is of an unknown kind: {attribute.type}")
         if kind == "FLOAT":
@@ -239,11 +245,12 @@ class _Reader:
         raise UnsupportedError(f"{what} is of the kind {kind}")
 
     def _value(self, info: Any, what: str) -> ValueRecord:
-        if not info.name:
+        own = text(info.name, f"{what}: the name of an input or output")
+        if not own:
             raise ModelError(f"{what} has an input or output without a name")
         kind = info.type.WhichOneof("value")
         if kind != "tensor_type":
-            return ValueRecord(info.name, None, None, (kind or "value without a type").removesuffix("_type"))
+            return ValueRecord(own, None, None, (kind or "value without a type").removesuffix("_type"))
         tensor = info.type.tensor_type
         dtype = dtype_of(tensor.elem_type)
         shape: tuple[int | str | None, ...] | None = None
@@ -252,14 +259,14 @@ class _Reader:
             for dim in tensor.shape.dim:
                 if dim.HasField("dim_value"):
                     if dim.dim_value < 0:
-                        raise ModelError(f"{info.name!r} has a negative size: {dim.dim_value}")
+                        raise ModelError(f"{own!r} has a negative size: {dim.dim_value}")
                     sizes.append(int(dim.dim_value))
                 else:
-                    sizes.append(dim.dim_param or None)
+                    sizes.append(text(dim.dim_param, f"a size of {own!r}") or None)
             shape = tuple(sizes)
             if len(shape) > 32:
-                raise ModelError(f"{info.name!r} has {len(shape)} axes; NumPy and graphnn have 32 at most")
-        return ValueRecord(info.name, dtype, shape, "tensor" if dtype is not None else dtype_name(tensor.elem_type))
+                raise ModelError(f"{own!r} has {len(shape)} axes; NumPy and graphnn have 32 at most")
+        return ValueRecord(own, dtype, shape, "tensor" if dtype is not None else dtype_name(tensor.elem_type))
 
 
 # AttributeProto.AttributeType, from the standard.
@@ -267,6 +274,10 @@ _KINDS = {
     1: "FLOAT", 2: "INT", 3: "STRING", 4: "TENSOR", 5: "GRAPH", 6: "FLOATS", 7: "INTS", 8: "STRINGS", 9: "TENSORS",
     10: "GRAPHS", 11: "SPARSE_TENSOR", 12: "SPARSE_TENSORS", 13: "TYPE_PROTO", 14: "TYPE_PROTOS",
 }  # fmt: skip
+
+
+def _texts(values: Iterable[Any], what: str) -> tuple[str, ...]:
+    return tuple(text(value, f"{what}: a name") for value in values)
 
 
 def _distinct(names: Iterable[str], what: str) -> None:
