@@ -68,7 +68,7 @@ def _places(call: Call, q: Node, k: Node, past_key: Node | None, lengths: Node |
     return False, allowed
 
 
-@onnx_op("Attention")
+@onnx_op("Attention", since=23)
 def attention(
     call: Call,
     q: Node,
@@ -139,7 +139,7 @@ def attention(
     return _joined(y) if flat else y, present_key, v, stages[mode]
 
 
-@onnx_op("RotaryEmbedding")
+@onnx_op("RotaryEmbedding", since=23)
 def rotary_embedding(call: Call, x: Node, cos: Node, sin: Node, positions: Node | None = None) -> Node:
     """Pairs of elements rotated by angles of their positions."""
     flat = x.ndim == 3

@@ -177,7 +177,7 @@ def cut(call: Call, y: Node, pairs: Sequence[Pair]) -> Node:
     return y[tuple(kept)]
 
 
-@onnx_op("CausalConvWithState")
+@onnx_op("CausalConvWithState", since=27)
 def causal_conv(
     call: Call, x: Node, weight: Node, bias: Node | None = None, past: Node | None = None
 ) -> tuple[Node, Node]:
@@ -202,7 +202,7 @@ def causal_conv(
     return y, padded[:, :, -before:] if before else padded[:, :, :0]
 
 
-@onnx_op("Col2Im")
+@onnx_op("Col2Im", since=18)
 def col2im(call: Call, x: Node, image_shape: Node, block_shape: Node) -> Node:
     """Blocks ``[batch, channels * block, places]`` added up where they overlap."""
     image, block = call.integers_at(1), call.integers_at(2)

@@ -36,13 +36,13 @@ def _of_labels(call: Call, log_p: Node, labels: Node, weight: Node | None) -> No
     return gn.mean(losses) if share is None else gn.sum(losses) / gn.sum(share)
 
 
-@onnx_op("NegativeLogLikelihoodLoss")
+@onnx_op("NegativeLogLikelihoodLoss", since=12)
 def negative_log_likelihood(call: Call, log_p: Node, labels: Node, weight: Node | None = None) -> Node:
     """Minus the log-probability of the label."""
     return _of_labels(call, log_p, labels, weight)
 
 
-@onnx_op("SoftmaxCrossEntropyLoss")
+@onnx_op("SoftmaxCrossEntropyLoss", since=12)
 def softmax_cross_entropy(call: Call, scores: Node, labels: Node, weight: Node | None = None) -> tuple[Node, Node]:
     """Minus the logarithm of the softmax at the label; and the logarithms."""
     if scores.ndim < 2:

@@ -33,7 +33,7 @@ def _fits(call: Call, value: Node, x: Node, axes: Sequence[int]) -> bool:
     return False
 
 
-@onnx_op("LayerNormalization")
+@onnx_op("LayerNormalization", since=17)
 def layer_normalization(
     call: Call, x: Node, scale: Node, bias: Node | None = None
 ) -> tuple[Node, Node | None, Node | None]:
@@ -53,7 +53,7 @@ def layer_normalization(
     return y, gn.mean(wide, axis=axes, keepdims=True), 1 / deviation
 
 
-@onnx_op("RMSNormalization")
+@onnx_op("RMSNormalization", since=23)
 def rms_normalization(call: Call, x: Node, scale: Node) -> Node:
     """Divided by the root of the mean square over the axes from `axis` on."""
     first = normalize_axis("RMSNormalization", call.integer("axis", -1), x.ndim)
@@ -102,7 +102,7 @@ def instance_normalization(call: Call, x: Node, scale: Node, bias: Node) -> Node
     return gn.instance_norm(x, scale, bias, eps=call.number("epsilon", _EPSILON), layout="channels_first")
 
 
-@onnx_op("GroupNormalization")
+@onnx_op("GroupNormalization", since=18)
 def group_normalization(call: Call, x: Node, scale: Node, bias: Node) -> Node:
     """Groups of channels to mean 0 and variance 1; before version 21 with a scale for each group."""
     _channels(call, x)
@@ -149,14 +149,11 @@ def lp_normalization(call: Call, x: Node) -> Node:
     return gn.where(norm == 0, 0, x / gn.where(norm == 0, 1, norm))
 
 
-@onnx_op("MeanVarianceNormalization")
+@onnx_op("MeanVarianceNormalization", since=9)
 def mean_variance_normalization(call: Call, x: Node) -> Node:
     """Mean 0 and variance 1 over axes; the standard deviation is kept from 0 by 1e-9."""
-    axes: tuple[int, ...] = (0, 1, 2, 3) if call.opset < 9 and call.flag("across_channels") else (0, 2, 3)
-    axes = normalize_axes("MeanVarianceNormalization", call.integers("axes", axes), x.ndim)
+    axes = normalize_axes("MeanVarianceNormalization", call.integers("axes", (0, 2, 3)), x.ndim)
     centered = x - gn.mean(x, axis=axes, keepdims=True)
-    if call.opset < 9 and not call.flag("normalize_variance", True):
-        return centered
     count = size_node(product(x.shape[i] for i in axes), x.dtype)
     return centered / (gn.sqrt(gn.sum(gn.square(centered), axis=axes, keepdims=True) / count) + 1e-9)
 

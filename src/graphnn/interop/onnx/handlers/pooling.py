@@ -184,7 +184,7 @@ def global_lp_pool(call: Call, x: Node) -> Node:
     return gn.vector_norm(x, axis=tuple(range(2, x.ndim)), ord=_order(call), keepdims=True)
 
 
-@onnx_op("MaxUnpool")
+@onnx_op("MaxUnpool", since=9)
 def max_unpool(call: Call, x: Node, indices: Node, output_shape: Node | None = None) -> Node:
     """Elements put back to the places that MaxPool told."""
     count = spatial_count(call, x)

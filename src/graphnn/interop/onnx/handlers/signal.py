@@ -126,6 +126,14 @@ def inverse(call: Call, x: Node, axis: int, n: int, onesided: bool) -> Node:
     return gn.stack([gn.moveaxis(part, -1, axis) for part in found], axis=real.ndim)
 
 
+def _whole(call: Call, i: int) -> int:
+    """Input i as one whole number."""
+    values = call.integers_at(i)
+    if len(values) != 1:
+        raise call.error(f"input {i} is one number, not {len(values)}")
+    return values[0]
+
+
 def _dft(call: Call, x: Node, axis: int) -> Node:
     if x.ndim < 2 or x.shape[-1] not in (1, 2):
         raise call.error(f"the last axis holds the real part, or real and imaginary part, not {x.spec}")
@@ -134,10 +142,7 @@ def _dft(call: Call, x: Node, axis: int) -> Node:
         raise call.error("the axis is that of real and imaginary parts")
     back, onesided = call.flag("inverse"), call.flag("onesided")
     if call.given(1):
-        length = call.static(1).reshape(-1)
-        if length.size != 1:
-            raise call.error(f"the length is one number, not {length.size}")
-        n = int(length[0])
+        n = _whole(call, 1)
     else:
         n = number(call, x, place)
         n = 2 * (n - 1) if back and onesided else n
@@ -146,7 +151,7 @@ def _dft(call: Call, x: Node, axis: int) -> Node:
     return (inverse if back else transform)(call, x, place, n, onesided)
 
 
-@onnx_op("DFT")
+@onnx_op("DFT", since=17)
 def dft_by_attribute(call: Call, x: Node, length: Node | None = None) -> Node:
     """The discrete Fourier transform along an axis, told by an attribute."""
     return _dft(call, x, call.integer("axis", 1))
@@ -155,17 +160,17 @@ def dft_by_attribute(call: Call, x: Node, length: Node | None = None) -> Node:
 @onnx_op("DFT", since=20)
 def dft(call: Call, x: Node, length: Node | None = None, axis: Node | None = None) -> Node:
     """The discrete Fourier transform along an axis, told by an input."""
-    return _dft(call, x, -2 if axis is None else int(call.static(2).reshape(())))
+    return _dft(call, x, -2 if axis is None else _whole(call, 2))
 
 
-@onnx_op("STFT")
+@onnx_op("STFT", since=17)
 def stft(call: Call, x: Node, step: Node, window: Node | None = None, length: Node | None = None) -> Node:
     """The transforms of windows of a signal ``[batch, length, 1 or 2]``: ``[batch, windows, frequencies, 2]``."""
     if x.ndim != 3 or x.shape[-1] not in (1, 2):
         raise call.error(f"a signal [batch, length, 1 or 2] is needed, not {x.spec}")
-    by = int(call.static(1).reshape(()))
+    by = _whole(call, 1)
     if length is not None:
-        n = int(call.static(3).reshape(()))
+        n = _whole(call, 3)
     elif window is not None:
         n = number(call, window, 0)
     else:
@@ -182,10 +187,7 @@ def stft(call: Call, x: Node, step: Node, window: Node | None = None, length: No
 
 def _window(call: Call, *weights: float) -> Node:
     """A sum of cosines, ``weights[k] * cos(2 pi k i / n)``."""
-    sizes = call.integers_at(0)
-    if len(sizes) != 1 or sizes[0] < 0:
-        raise call.error(f"a window of {list(sizes)} elements")
-    (n,) = sizes
+    n = _whole(call, 0)
     call.afford(n)
     steps = n if call.flag("periodic", True) else n - 1
     number_ = np.arange(n)
@@ -193,19 +195,19 @@ def _window(call: Call, *weights: float) -> Node:
     return gn.constant(np.asarray(values, np.float64), call.dtype("output_datatype", float32))
 
 
-@onnx_op("HannWindow")
+@onnx_op("HannWindow", since=17)
 def hann_window(call: Call, size: Node) -> Node:
     """1/2 - 1/2 cos"""
     return _window(call, 0.5, -0.5)
 
 
-@onnx_op("HammingWindow")
+@onnx_op("HammingWindow", since=17)
 def hamming_window(call: Call, size: Node) -> Node:
     """25/46 - 21/46 cos"""
     return _window(call, 25 / 46, -21 / 46)
 
 
-@onnx_op("BlackmanWindow")
+@onnx_op("BlackmanWindow", since=17)
 def blackman_window(call: Call, size: Node) -> Node:
     """0.42 - 0.5 cos + 0.08 cos of twice the angle"""
     return _window(call, 0.42, -0.5, 0.08)

@@ -9,7 +9,7 @@ from graphnn.ir.node import Node
 _METHODS = {"linear": "linear", "bilinear": "linear", "nearest": "nearest", "cubic": "cubic", "bicubic": "cubic"}
 
 
-@onnx_op("GridSample")
+@onnx_op("GridSample", since=16)
 def grid_sample(call: Call, x: Node, grid: Node) -> Node:
     """The values at places, given by coordinates from -1 to 1."""
     mode = call.text("mode", "bilinear" if call.opset < 20 else "linear")
@@ -26,7 +26,7 @@ def grid_sample(call: Call, x: Node, grid: Node) -> Node:
     )
 
 
-@onnx_op("AffineGrid")
+@onnx_op("AffineGrid", since=20)
 def affine_grid(call: Call, theta: Node, size: Node) -> Node:
     """The places of an affine map."""
     sizes = call.sizes(1)
