@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from graphnn.interop.onnx.exports.reduction import reduce
 from graphnn.interop.onnx.writer import Writer, named
 from graphnn.ir.dtype import float32
 from graphnn.ir.node import Node
+from graphnn.ir.spec import normalize_axes
 from graphnn.ops.composite import Composite
 
 
-def _options(op: Composite) -> dict[str, Any]:
+def options_of(op: Composite) -> dict[str, Any]:
+    """The options of a call of a composite."""
     return dict(op.options)
 
 
@@ -21,12 +24,12 @@ def _(op: Composite, node: Node, out: Writer, x: str) -> str | None:
 
 @named("leaky_relu")
 def _(op: Composite, node: Node, out: Writer, x: str) -> str | None:
-    return out.emit("LeakyRelu", x, alpha=float(_options(op)["negative_slope"])) if node.dtype is float32 else None
+    return out.emit("LeakyRelu", x, alpha=float(options_of(op)["negative_slope"])) if node.dtype is float32 else None
 
 
 @named("elu")
 def _(op: Composite, node: Node, out: Writer, x: str) -> str | None:
-    return out.emit("Elu", x, alpha=float(_options(op)["alpha"])) if node.dtype is float32 else None
+    return out.emit("Elu", x, alpha=float(options_of(op)["alpha"])) if node.dtype is float32 else None
 
 
 @named("selu")
@@ -61,7 +64,7 @@ def _(op: Composite, node: Node, out: Writer, x: str) -> str | None:
 
 @named("hard_sigmoid")
 def _(op: Composite, node: Node, out: Writer, x: str) -> str | None:
-    options = _options(op)
+    options = options_of(op)
     if node.dtype is not float32:
         return None
     return out.emit("HardSigmoid", x, alpha=float(options["slope"]), beta=float(options["offset"]))
@@ -69,14 +72,32 @@ def _(op: Composite, node: Node, out: Writer, x: str) -> str | None:
 
 @named("gelu")
 def _(op: Composite, node: Node, out: Writer, x: str) -> str | None:
-    return out.emit("Gelu", x, approximate=_options(op)["approximate"]) if node.dtype is float32 else None
+    return out.emit("Gelu", x, approximate=options_of(op)["approximate"]) if node.dtype is float32 else None
 
 
 @named("softmax")
 def _(op: Composite, node: Node, out: Writer, x: str) -> str | None:
-    return out.emit("Softmax", x, axis=_options(op)["axis"])
+    return out.emit("Softmax", x, axis=options_of(op)["axis"])
 
 
 @named("log_softmax")
 def _(op: Composite, node: Node, out: Writer, x: str) -> str | None:
-    return out.emit("LogSoftmax", x, axis=_options(op)["axis"])
+    return out.emit("LogSoftmax", x, axis=options_of(op)["axis"])
+
+
+def _reduced(operator: str, op: Composite, node: Node, out: Writer, x: str) -> str | None:
+    options = options_of(op)
+    if not node.dtype.is_floating:
+        return None
+    axes = normalize_axes(op.name, options["axis"], node.inputs[0].ndim)
+    return reduce(out, operator, node.dtype, x, axes, options["keepdims"]) if axes else None
+
+
+@named("mean")
+def _(op: Composite, node: Node, out: Writer, x: str) -> str | None:
+    return _reduced("ReduceMean", op, node, out, x)
+
+
+@named("logsumexp")
+def _(op: Composite, node: Node, out: Writer, x: str) -> str | None:
+    return _reduced("ReduceLogSumExp", op, node, out, x)
