@@ -10,7 +10,7 @@ import numpy as np
 
 from graphnn.compile.function import Function, function
 from graphnn.compile.signature import Signature, bind_sizes
-from graphnn.errors import GraphError, ModelError, UnsupportedError, listing, nearest
+from graphnn.errors import GraphError, ModelError, ShapeError, UnsupportedError, listing, nearest
 from graphnn.interop.onnx import handlers
 from graphnn.interop.onnx.importer import Builder, SizeNames, check_operators, make_inputs, make_parameters
 from graphnn.interop.onnx.reading import TensorReader, read_model
@@ -76,7 +76,7 @@ def load(
     proto, folder = read_model(source)
     record = model_record(proto, TensorReader(budget, folder, external_data))
     check_operators(record)
-    return OnnxFunction(record, make_parameters(record, freeze), backend, budget, {})
+    return OnnxFunction(record, make_parameters(record, freeze), backend, budget, {}, {})
 
 
 class OnnxFunction:
@@ -95,10 +95,16 @@ class OnnxFunction:
     """
 
     def __init__(
-        self, record: ModelRecord, nodes: Mapping[str, Node], backend: str, budget: int, fixed: Mapping[str, Array]
+        self,
+        record: ModelRecord,
+        nodes: Mapping[str, Node],
+        backend: str,
+        budget: int,
+        fixed: Mapping[str, Array],
+        numbers: Mapping[str, int],
     ) -> None:
         self._record, self._nodes, self._backend, self._budget = record, dict(nodes), backend, budget
-        self._fixed = dict(fixed)
+        self._fixed, self._bound = dict(fixed), dict(numbers)
         self._names = SizeNames()
         self._static: dict[str, None] = {}
         self._sizes: dict[str, None] = {}
@@ -106,10 +112,16 @@ class OnnxFunction:
         self._lock = threading.Lock()
         self.parameters: dict[str, Variable] = {k: v for k, v in nodes.items() if isinstance(v, Variable)}
         self.output_names = tuple(value.name for value in record.graph.outputs)
-        inputs = make_inputs(record, self._names, self._fixed, {})
+        inputs = make_inputs(record, self._names, self._fixed, self._bound)
         self.input_names = tuple(name for name in inputs if name not in self._fixed)
         self._signature = Signature([inputs[name] for name in self.input_names])
-        self._plain = self._build(self._fixed, {})
+        try:
+            self._plain = self._build(self._fixed, self._bound)
+        except ModelError as error:
+            # What does not fit for names may fit for numbers: then there is a graph for each of them.
+            if not self._ask_for_sizes(error) or not self._fits_somewhere():
+                raise
+            self._plain = None
 
     @property
     def static_inputs(self) -> tuple[str, ...]:
@@ -128,19 +140,30 @@ class OnnxFunction:
         return results[0] if len(results) == 1 else tuple(results)
 
     def specialise(self, **values: Any) -> OnnxFunction:
-        """The function for fixed values of some inputs: without these inputs, and with a graph to look at.
+        """The function for fixed values of some inputs or sizes: without these inputs, and with a graph to look at.
 
         Parameters
         ----------
-        **values : arrays, by the names of the inputs
+        **values : arrays by the names of inputs, whole numbers by the names of sizes
         """
-        fixed = dict(self._fixed)
+        fixed, numbers = dict(self._fixed), dict(self._bound)
         arguments = dict(zip(self.input_names, self._signature.arguments, strict=True))
+        given = [name for name in values if name in arguments]
+        arrays = [arguments[name].check(values[name]) for name in given]
+        numbers |= bind_sizes([arguments[name] for name in given], arrays)
+        sizes = {name for argument in arguments.values() for name in argument.spec.names}
         for name, value in values.items():
             if name not in arguments:
-                raise GraphError(f"the model has no input {name!r}", nearest(name, self.input_names))
-            fixed[name] = arguments[name].check(value)
-        return OnnxFunction(self._record, self._nodes, self._backend, self._budget, fixed)
+                if name not in sizes:
+                    raise GraphError(
+                        f"the model has no input and no size {name!r}", nearest(name, [*self.input_names, *sizes])
+                    )
+                if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+                    raise GraphError(f"the size {name!r} is a whole number, not {value!r}")
+                if numbers.setdefault(name, int(value)) != value:
+                    raise GraphError(f"the size {name!r} is {numbers[name]} and {value}")
+        fixed |= dict(zip(given, arrays, strict=True))
+        return OnnxFunction(self._record, self._nodes, self._backend, self._budget, fixed, numbers)
 
     @property
     def inputs(self) -> tuple[Node, ...]:
@@ -174,11 +197,8 @@ class OnnxFunction:
     def _known(self) -> _Built:
         if self._plain is None:
             names = [*self._static, *self._sizes]
-            given = ", ".join(f"{name}=..." for name in self._static)
-            raise GraphError(
-                f"the graph depends on the value of {listing(names)}",
-                f"Give it: f.specialise({given})." if given else "Give the sizes of the inputs numbers in the model.",
-            )
+            given = ", ".join(f"{name}=..." for name in (self._static or self._sizes))
+            raise GraphError(f"the graph depends on the value of {listing(names)}", f"Give it: f.specialise({given}).")
         return self._plain
 
     def _build(self, fixed: Mapping[str, Array], sizes: Mapping[str, int]) -> _Built | None:
@@ -219,7 +239,12 @@ class OnnxFunction:
                 built = self._compiled.pop(key, None)
                 if built is None:
                     before = len(self._static), len(self._sizes)
-                    built = self._build({**self._fixed, **{name: by_name[name] for name in static}}, sizes)
+                    values = {**self._fixed, **{name: by_name[name] for name in static}}
+                    try:
+                        built = self._build(values, sizes)
+                    except ModelError as error:
+                        if not self._ask_for_sizes(error):
+                            raise
                     if built is None and (len(self._static), len(self._sizes)) == before:
                         raise UnsupportedError("the graph depends on values that are not known before it runs")
                 if built is not None:
@@ -228,14 +253,32 @@ class OnnxFunction:
                         del self._compiled[next(iter(self._compiled))]
                     return built
 
+    def _ask_for_sizes(self, error: ModelError) -> bool:
+        """Make all named sizes static after an error about shapes; False where that would not help."""
+        names = sorted({name for argument in self._signature.arguments for name in argument.spec.names})
+        if not isinstance(error.__cause__, ShapeError) or all(name in self._sizes for name in names):
+            return False
+        self._sizes |= dict.fromkeys(names)
+        return True
+
+    def _fits_somewhere(self) -> bool:
+        """Whether the graph can be built for any of a few numbers: if not, the model is wrong."""
+        for number in (12, 1, 48, 7):
+            try:
+                self._build(self._fixed, {**dict.fromkeys(self._sizes, number), **self._bound})
+            except ModelError:
+                continue
+            return True
+        return False
+
     def _numbers(self, arrays: list[Array], static: list[str]) -> dict[str, int]:
         """The numbers of the sizes that must be one: those asked for, and all of inputs that become constants."""
         arguments = dict(zip(self.input_names, self._signature.arguments, strict=True))
         wanted = {*self._sizes, *(name for key in static for name in arguments[key].spec.names)}
         if not wanted:
-            return {}
+            return self._bound
         bound = bind_sizes(self._signature.arguments, arrays)
-        return {name: bound[name] for name in sorted(wanted) if name in bound}
+        return self._bound | {name: bound[name] for name in sorted(wanted) if name in bound}
 
 
 class _Built:

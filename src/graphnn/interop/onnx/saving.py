@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,17 +55,17 @@ def save(target: Any, path: Any = None, *, inputs: Any = None) -> Any:
     """
     placeholders, input_names, outputs, output_names = _parts(target, inputs)
     onnx = import_onnx()
-    out = Writer(placeholders, input_names)
-    results = out.run(outputs)
-    finals = []
-    for wish, name in zip(output_names, results, strict=True):
-        final = out.fresh(wish) if wish not in input_names else out.fresh(f"{wish}_out")
-        producer = next((node for node in reversed(out.nodes) if name in node.output), None)
-        if producer is None or results.count(name) > 1 or any(name in node.input for node in out.nodes):
-            out.emit("Identity", name)
-            producer, name = out.nodes[-1], out.nodes[-1].output[0]
-        producer.output[list(producer.output).index(name)] = final
-        finals.append(final)
+    finals: list[str] = []
+    for wish in output_names:
+        taken = {*input_names, *finals}
+        finals.append(next(name for name in _numbered(wish) if name not in taken))
+    out = Writer(placeholders, input_names, finals)
+    current: dict[str, str] = {}  # the name that a value goes by, once it is an output
+    for final, name in zip(finals, out.run(outputs), strict=True):
+        if name in current or not out.rename(name, final):  # an output already, an input, or an initialiser
+            out.copy(current.get(name, name), final)
+        else:
+            current[name] = final
     graph = onnx.helper.make_graph(
         out.nodes,
         "graph",
@@ -81,6 +82,11 @@ def save(target: Any, path: Any = None, *, inputs: Any = None) -> Any:
     if path is not None:
         Path(os.fspath(path)).write_bytes(model.SerializeToString())
     return model
+
+
+def _numbered(wish: str) -> Iterator[str]:
+    yield wish
+    yield from (f"{wish}_{i}" for i in itertools.count(1))
 
 
 def _info(onnx: Any, name: str, node: Node) -> Any:

@@ -23,8 +23,8 @@ from graphnn.ir.leaves import Constant, DimSize, Iota, Parameter, Placeholder, S
 from graphnn.ir.node import Node
 from graphnn.ir.op import Op
 from graphnn.ops.arithmetic import Add, FloorDivide, Multiply, Negative, Positive, Subtract
-from graphnn.ops.bitwise import Astype, BitwiseAnd, BitwiseOr
-from graphnn.ops.comparison import Equal, Greater, Less, LogicalAnd, LogicalNot, LogicalOr, NotEqual, Where
+from graphnn.ops.bitwise import Astype, BitwiseAnd, BitwiseOr, BitwiseXor
+from graphnn.ops.comparison import Equal, Greater, Less, LogicalAnd, LogicalNot, LogicalOr, LogicalXor, NotEqual, Where
 from graphnn.ops.indexing import Gather
 from graphnn.ops.movement import BroadcastTo, Concat, Part, PermuteDims, Reshape, Slice
 from graphnn.ops.reduction import Prod, Sum
@@ -192,6 +192,7 @@ _POINTWISE: Mapping[type[Op], Callable[..., Any]] = {
     Equal: _equal,
     NotEqual: lambda a, b: _not(_equal(a, b)),
     LogicalNot: operator.not_,
+    LogicalXor: operator.ne,
 }
 for _op, _function in _POINTWISE.items():
     follow.register(_op, _pointwise(_function))
@@ -201,6 +202,13 @@ for _op, _function in _POINTWISE.items():
 @follow.register(BitwiseAnd)
 def _(op: Op, a: Any, b: Any) -> Any:
     return np.asarray(np.frompyfunc(_and, 2, 1)(a, b), object)
+
+
+@follow.register
+def _(op: BitwiseXor, a: Any, b: Any) -> Any:
+    if not all(item is UNKNOWN or isinstance(item, bool) for item in (*a.reshape(-1), *b.reshape(-1))):
+        return None
+    return _pointwise(operator.ne)(op, a, b)
 
 
 @follow.register(LogicalOr)

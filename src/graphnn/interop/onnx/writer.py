@@ -76,16 +76,17 @@ def to_onnx(op: Op, node: Node, out: Writer, *names: str) -> str:
 class Writer:
     """Collects ONNX nodes and initialisers, and knows the names of the values."""
 
-    def __init__(self, inputs: Sequence[Node], input_names: Sequence[str]) -> None:
+    def __init__(self, inputs: Sequence[Node], input_names: Sequence[str], reserved: Sequence[str] = ()) -> None:
         onnx = import_onnx()
         self._helper, self._numpy = onnx.helper, onnx.numpy_helper
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
-        self._taken: set[str] = {"", *input_names}
+        self._taken: set[str] = {"", *input_names, *reserved}
         self._names: dict[Node, str] = dict(zip(inputs, input_names, strict=True))
         self._constants: dict[Any, str] = {}
         self._sizes: dict[Size, str] = {}
         self._bound: dict[str, tuple[str, int]] = {}
+        self._atoms: dict[str, str] = {}
         for node, name in zip(inputs, input_names, strict=True):
             for axis, size in enumerate(node.shape):
                 if isinstance(size, Dim) and str(size) in size.names:
@@ -105,6 +106,22 @@ class Writer:
     def name(self, node: Node) -> str:
         """The name of the value of a node that has been written."""
         return self._names[node]
+
+    def rename(self, name: str, final: str) -> bool:
+        """Give a value another, reserved name; False where it is not the output of a node."""
+        producer = next((node for node in reversed(self.nodes) if name in node.output), None)
+        if producer is None:
+            return False
+        producer.output[list(producer.output).index(name)] = final
+        for node in self.nodes:
+            for i, used in enumerate(node.input):
+                if used == name:
+                    node.input[i] = final
+        return True
+
+    def copy(self, name: str, final: str) -> None:
+        """The same value under a reserved name."""
+        self.nodes.append(self._helper.make_node("Identity", [name], [final], name=final))
 
     # Nodes
 
@@ -186,10 +203,10 @@ class Writer:
     def _computed(self, size: Dim) -> str:
         total = None
         for factors, number in size.terms.items():
-            term = self.constant(number, int64)
-            for atom, power in factors:
-                for _ in range(power):
-                    term = self.emit("Mul", term, self._atom(atom))
+            parts = [self._atom(atom) for atom, power in factors for _ in range(power)]
+            if number != 1 or not parts:
+                parts.append(self.constant(number, int64))
+            term = functools.reduce(lambda a, b: self.emit("Mul", a, b), parts)
             total = term if total is None else self.emit("Add", total, term)
         assert total is not None
         return total
@@ -198,8 +215,12 @@ class Writer:
         if isinstance(atom, str):
             if atom not in self._bound:
                 raise UnsupportedError(f"the size {atom!r} is not the size of an axis of an input")
-            name, axis = self._bound[atom]
-            return self.emit("Squeeze", self.emit("Shape", name, start=axis, end=axis + 1), self.ints(0))
+            if atom not in self._atoms:
+                name, axis = self._bound[atom]
+                self._atoms[atom] = self.emit(
+                    "Squeeze", self.emit("Shape", name, start=axis, end=axis + 1), self.ints(0)
+                )
+            return self._atoms[atom]
         if isinstance(atom, Quotient):  # sizes are not negative, so truncated is rounded down
             return self.emit("Div", self.size(atom.numerator), self.size(atom.denominator))
         return self.emit("Max", self.size(atom.size), self.constant(0, int64))
