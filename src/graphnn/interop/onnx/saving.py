@@ -66,6 +66,7 @@ def save(target: Any, path: Any = None, *, inputs: Any = None) -> Any:
             out.copy(current.get(name, name), final)
         else:
             current[name] = final
+    out.finish(finals)
     graph = onnx.helper.make_graph(
         out.nodes,
         "graph",

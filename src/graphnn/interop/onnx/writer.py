@@ -87,6 +87,7 @@ class Writer:
         self._sizes: dict[Size, str] = {}
         self._bound: dict[str, tuple[str, int]] = {}
         self._atoms: dict[str, str] = {}
+        self._permuted: dict[tuple[str, tuple[int, ...]], str] = {}
         for node, name in zip(inputs, input_names, strict=True):
             for axis, size in enumerate(node.shape):
                 if isinstance(size, Dim) and str(size) in size.names:
@@ -113,11 +114,14 @@ class Writer:
         if producer is None:
             return False
         producer.output[list(producer.output).index(name)] = final
+        self._replace(name, final)
+        return True
+
+    def _replace(self, name: str, final: str) -> None:
         for node in self.nodes:
             for i, used in enumerate(node.input):
                 if used == name:
                     node.input[i] = final
-        return True
 
     def copy(self, name: str, final: str) -> None:
         """The same value under a reserved name."""
@@ -178,6 +182,32 @@ class Writer:
     def ints(self, *values: int) -> str:
         """An int64 vector."""
         return self.constant(np.array(values, np.int64))
+
+    def permuted(self, node: Node, axes: Sequence[int]) -> str:
+        """The value of a node with its axes in another order; that of a parameter or constant is stored so."""
+        name = self._names[node]
+        key = (name, tuple(axes))
+        if key not in self._permuted:
+            if key[1] == tuple(range(node.ndim)):
+                return name
+            if isinstance(node, Variable):
+                self._permuted[key] = self.initializer(node.value.transpose(axes), name)
+            elif isinstance(node.op, Constant):
+                self._permuted[key] = self.constant(node.op.payload.array.transpose(axes))
+            else:
+                self._permuted[key] = self.emit("Transpose", name, perm=list(axes))
+        return self._permuted[key]
+
+    def finish(self, outputs: Sequence[str]) -> None:
+        """Leave out initialisers that no node uses; what is stored permuted in their place takes their name."""
+        used = {name for node in self.nodes for name in node.input} | set(outputs)
+        self.initializers = [tensor for tensor in self.initializers if tensor.name in used]
+        kept = {tensor.name: tensor for tensor in self.initializers}
+        for (original, _), name in self._permuted.items():
+            if original not in used and name in kept and original not in kept:
+                kept[original] = kept[name]
+                kept[name].name = original
+                self._replace(name, original)
 
     # Sizes
 

@@ -32,8 +32,8 @@ def _weight(out: Writer, weight: Node, order: Sequence[int]) -> str:
     """A weight with its axes in another order; what an import has permuted goes straight back."""
     if isinstance(weight.op, PermuteDims):
         axes = weight.op.axes
-        return transpose(out, out.name(weight.inputs[0]), [axes[i] for i in order])
-    return transpose(out, out.name(weight), order)
+        return out.permuted(weight.inputs[0], [axes[i] for i in order])
+    return out.permuted(weight, order)
 
 
 def _attributes(options: dict[str, Any], count: int, name: str) -> dict[str, Any] | None:
