@@ -1,7 +1,25 @@
-"""How each ONNX operator becomes nodes: a function an operator, a file a group."""
+"""How each ONNX operator becomes nodes: a function an operator, a file a group. Importing it fills the table of operators."""
 
-import importlib
-import pkgutil
+from graphnn.interop.onnx.handlers import (
+    activation,
+    attention,
+    control,
+    convolution,
+    elementwise,
+    indexing,
+    losses,
+    movement,
+    normalization,
+    pooling,
+    recurrent,
+    reduction,
+    resize,
+    signal,
+    training,
+    vision,
+)
 
-for _module in pkgutil.iter_modules(__path__):
-    importlib.import_module(f"{__name__}.{_module.name}")
+__all__ = [
+    "activation", "attention", "control", "convolution", "elementwise", "indexing", "losses", "movement", "normalization",
+    "pooling", "recurrent", "reduction", "resize", "signal", "training", "vision",
+]  # fmt: skip
