@@ -12,7 +12,7 @@ CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint slow oracles bench clean FORCE
+.PHONY: help demo test lint slow oracles bench conformance fuzz clean FORCE
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -41,6 +41,12 @@ bench: $(VENV)/.dev ## every script in benchmarks/, one after the other
 	    [ -e "$$script" ] || { echo "There is no script in benchmarks/."; exit 1; }; \
 	    echo "== $$script"; $(BIN)/python "$$script" || exit 1; \
 	done
+
+conformance: $(VENV)/.conformance ## the ONNX node suite: values, derivatives, and the way back through onnxruntime
+	$(BIN)/python tests/conformance/run.py
+
+fuzz: $(VENV)/.dev ## 3,000 damaged ONNX models against the loader
+	$(BIN)/python tests/conformance/fuzz.py
 
 clean: ## remove .venv, out/ and all caches
 	rm -rf $(VENV) $(ORACLES) out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
@@ -81,6 +87,11 @@ $(VENV)/.core: pyproject.toml $(VENV)/.made
 $(VENV)/.dev: pyproject.toml $(VENV)/.made
 	$(call install,graphnn and its test tools,.[dev])
 	@touch $@ $(VENV)/.core
+
+# The suite whose counts are in docs/onnx-conformance.md, and the runtime that exported models are run by.
+$(VENV)/.conformance: $(VENV)/.dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check onnx==1.23.2 onnxruntime==1.31.1
+	@touch $@
 
 # PyTorch for the CPU alone comes from its own index: the usual one has gigabytes of CUDA with it.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu

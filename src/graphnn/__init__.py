@@ -27,25 +27,34 @@ from graphnn.errors import (
     GraphnnError,
     IndexRangeError,
     LoweringError,
+    ModelError,
     NodeUseError,
     RenderError,
     RewriteError,
     ShapeError,
     UnknownNameError,
+    UnsupportedError,
 )
 from graphnn.errors import nearest as _nearest
 from graphnn.functions.activations import (
+    celu,
     elu,
     gelu,
+    hard_sigmoid,
+    hard_swish,
     leaky_relu,
     log_softmax,
+    mish,
+    prelu,
     relu,
     selu,
     sigmoid,
     silu,
     softmax,
     softplus,
+    softsign,
 )
+from graphnn.functions.attention import rotary_embedding, scaled_dot_product_attention
 from graphnn.functions.convolution import (
     conv1d,
     conv2d,
@@ -78,6 +87,7 @@ from graphnn.functions.distributions import (
     truncated_normal,
 )
 from graphnn.functions.einsum import einsum
+from graphnn.functions.grids import affine_grid, grid_sample
 from graphnn.functions.indexing import count_nonzero, diagonal, gather_nd, nonzero, scatter_nd, tril, triu
 from graphnn.functions.linear_algebra import (
     cross,
@@ -103,6 +113,14 @@ from graphnn.functions.manipulation import (
     split,
     tile,
     unstack,
+)
+from graphnn.functions.normalization import (
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    local_response_norm,
+    rms_norm,
 )
 from graphnn.functions.ordering import (
     isin,
@@ -136,6 +154,7 @@ from graphnn.functions.sampling import (
 )
 from graphnn.functions.special import log1mexp, log_sigmoid, logit, xlog1py, xlogy
 from graphnn.functions.statistics import logsumexp, mean, std, var, vector_norm
+from graphnn.functions.unpooling import max_pool_indices, max_unpool
 from graphnn.ir.dims import Dim
 from graphnn.ir.dtype import (
     DType,
@@ -246,7 +265,7 @@ from graphnn.transform.reverse import grad, vjp
 from graphnn.transform.vmap import vmap
 
 if _TYPE_CHECKING:
-    from graphnn import data, losses, metrics, nn, optim, testing
+    from graphnn import data, interop, losses, metrics, nn, optim, testing
     from graphnn.train.history import History
     from graphnn.train.trainer import Trainer
     from graphnn.view.chart import chart
@@ -276,7 +295,7 @@ _LAZY = {
     "summary": "graphnn.view.summary",
     "text": "graphnn.view.text",
 }
-_MODULES = ("data", "losses", "metrics", "nn", "optim", "testing")
+_MODULES = ("data", "interop", "losses", "metrics", "nn", "optim", "testing")
 
 # What other libraries call it, and what to write here.
 _ELSEWHERE = {
