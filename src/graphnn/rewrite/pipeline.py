@@ -1,59 +1,191 @@
-"""The passes every graph goes through before a backend gets it, in order: a plain list to read."""
+"""The passes that a graph goes through before a backend gets it, in order: a plain list to read, copy and edit."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from operator import is_
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
 
-from graphnn.ir.leaves import Constant, DimSize, Iota
-from graphnn.ir.node import Node, make
-from graphnn.ir.op import Leaf, Op
-from graphnn.ir.rebuild import transform
-from graphnn.ir.source import on_behalf_of
+from graphnn.errors import GraphError, nearest
+from graphnn.ir.node import Node
+from graphnn.ir.op import Op
 from graphnn.ops.composite import Composite
+from graphnn.rewrite.chains import order_chains
+from graphnn.rewrite.engine import Compute, Context, Index, Keep, Step, apply_rules, keep_none
+from graphnn.rewrite.passes import expand, fold_constants, intern
+from graphnn.rewrite.rule import Rule
+from graphnn.rewrite.rules.algebra import ALGEBRA
+from graphnn.rewrite.rules.canonical import CANONICAL
+from graphnn.rewrite.rules.products import PRODUCTS
+from graphnn.rewrite.rules.reductions import REDUCTIONS
+from graphnn.rewrite.rules.shapes import SHAPES
+from graphnn.rewrite.rules.stability import DIGITS, NAMED
 
-Keep = Callable[[Op], bool]
-
-
-def expand_composites(outputs: Sequence[Node], keep: Keep, stop: tuple[Node, ...] = ()) -> list[Node]:
-    """Composites -> their bodies, unless the backend runs them by name; nodes in `stop` are left as they are."""
-
-    def visit(node: Node, inputs: tuple[Node, ...]) -> Node | None:
-        if not isinstance(node.op, Composite) or keep(node.op):
-            return None
-        with on_behalf_of(node):
-            body = node.op.expand(*inputs)
-        return expand_composites([body], keep, inputs)[0]  # bodies nest only a few deep
-
-    new = transform(outputs, visit, {node: node for node in stop})
-    return [new[node] for node in outputs]
+Walk: TypeAlias = Callable[[Sequence[Node], Context], "list[Node]"]
+"""A pass as a function: the outputs of a graph, and what all passes have in common, to new outputs."""
 
 
-def intern(outputs: Sequence[Node], keep: Keep) -> list[Node]:
-    """Equal ops on equal inputs -> one node (common subexpressions). The first one built keeps its name and line."""
-    seen: dict[tuple[object, ...], Node] = {}  # by the op and the numbers of its inputs
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pass:
+    """One stage of the pipeline: a list of rules, applied together until none matches, or a function.
 
-    def visit(node: Node, inputs: tuple[Node, ...]) -> Node | None:
-        if isinstance(node.op, Leaf) and not isinstance(node.op, (Constant, DimSize, Iota)):
-            return node
-        key = (node.op, *[operand.index for operand in inputs])
-        first = seen.get(key)
-        if first is None:
-            same = all(map(is_, inputs, node.inputs))
-            first = seen[key] = node if same else make(node.op, inputs, like=node)
-        return first
+    Parameters
+    ----------
+    name : how logs, errors and `without` call it
+    work : rules; or a function of the outputs and a `Context` that gives new outputs
+    exact : for a function, whether results keep their bits; rules tell it themselves
 
-    new = transform(outputs, visit)
-    return [new[node] for node in outputs]
+    >>> from graphnn import rewrite
+    >>> [stage.name for stage in rewrite.PASSES]
+    ['merge', 'names', 'expand', 'merge', 'fold', 'simplify', 'chains', 'fold', 'merge']
+    """
+
+    name: str
+    work: Sequence[Rule] | Walk
+    exact: bool = True
+
+    def __post_init__(self) -> None:
+        if not callable(self.work):
+            for rule in self.work:
+                if not isinstance(rule, Rule):
+                    raise GraphError(
+                        f"pass {self.name!r}: {rule!r} is not a rule"[:200],
+                        "Rules are made by rewrite.rule(...) and @rewrite.rewrites(...).",
+                    )
+            object.__setattr__(self, "_index", Index(self.work))  # made once for all graphs
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """Its rules; none if it is a function."""
+        return () if callable(self.work) else tuple(self.work)
+
+    def __call__(self, outputs: Sequence[Node], context: Context | None = None) -> list[Node]:
+        context = Context() if context is None else context
+        context.stage = self.name
+        if callable(self.work):
+            return self.work(outputs, context)
+        index: Index = self._index  # type: ignore[attr-defined]
+        return apply_rules(outputs, index, context)
+
+    def __repr__(self) -> str:
+        what = f"{len(self.rules)} rules" if self.rules else getattr(self.work, "__name__", "no rules")
+        return f"Pass({self.name!r}, {what})"
 
 
-Pass = Callable[[Sequence[Node], Keep], list[Node]]
-PASSES: tuple[Pass, ...] = (expand_composites, intern)
+EXPAND = Pass("expand", expand)
+MERGE = Pass("merge", intern)
+
+BASIC: tuple[Pass, ...] = (EXPAND, MERGE)
+"""What `evaluate` does, and ``gn.function(..., passes=rewrite.BASIC)``: every operation is computed as it was written."""
+
+PASSES: tuple[Pass, ...] = (
+    MERGE,
+    Pass("names", NAMED + DIGITS),  # while composites still have their names
+    EXPAND,
+    MERGE,
+    Pass("fold", fold_constants),
+    Pass("simplify", CANONICAL + ALGEBRA + SHAPES + REDUCTIONS + PRODUCTS + DIGITS),
+    Pass("chains", order_chains, exact=False),
+    Pass("fold", fold_constants),
+    MERGE,
+)
+"""What `function` does unless told otherwise."""
 
 
-def optimize(outputs: Sequence[Node], keep: Keep = lambda op: False) -> list[Node]:
-    """The outputs after all passes; `keep` tells the composites that the backend runs by name."""
+def without(*names: str, passes: Sequence[Pass] = PASSES) -> tuple[Pass, ...]:
+    """The pipeline without some passes, groups of rules, or rules, by their names.
+
+    >>> from graphnn import rewrite
+    >>> x = gn.placeholder("x")
+    >>> f = gn.function([x], gn.log(1 + x), passes=rewrite.without("stability"))
+    >>> float(f(1e-10))
+    0.0
+
+    Raises
+    ------
+    GraphError
+        If nothing there has one of the names.
+    """
+    known = {stage.name for stage in passes}
+    known |= {name for stage in passes for rule in stage.rules for name in (rule.name, rule.group) if name}
+    for name in names:
+        if name not in known:
+            raise GraphError(f"without: there is no pass, group or rule {name!r}", nearest(str(name), known))
+    gone = set(names)
+    return _selected(
+        (stage for stage in passes if stage.name not in gone), lambda r: r.name not in gone and r.group not in gone
+    )
+
+
+def only_exact(passes: Sequence[Pass] = PASSES) -> tuple[Pass, ...]:
+    """The pipeline with those rules only that keep every bit of the result.
+
+    >>> from graphnn import rewrite
+    >>> "log1p" in [rule.name for stage in rewrite.only_exact() for rule in stage.rules]
+    False
+    """
+    return _selected((stage for stage in passes if stage.exact), lambda rule: rule.exact)
+
+
+def _selected(passes: Iterable[Pass], keep: Callable[[Rule], bool]) -> tuple[Pass, ...]:
+    found = []
+    for stage in passes:
+        rules = tuple(rule for rule in stage.rules if keep(rule))
+        if len(rules) == len(stage.rules):
+            found.append(stage)
+        elif rules:
+            found.append(dataclasses.replace(stage, work=rules))
+    return tuple(found)
+
+
+def optimize(
+    outputs: Sequence[Node],
+    keep: Keep = keep_none,
+    passes: Sequence[Pass] = PASSES,
+    *,
+    compute: Compute | None = None,
+    log: list[Step] | None = None,
+) -> list[Node]:
+    """The outputs of a graph after all passes, in order; the graph itself does not change.
+
+    Parameters
+    ----------
+    outputs : nodes; their derivatives must have been taken before
+    keep : tells the composites that a backend runs by name; all others are expanded, at the end if no pass has done it
+    passes : see `PASSES`
+    compute : computes nodes that depend on constants only; without it they are not folded
+    log : a list that gets a `Step` for every rewrite
+
+    Raises
+    ------
+    RewriteError
+        If a rule is wrong: it fails, changes a shape or a data type, or there is no end to it.
+
+    >>> from graphnn import rewrite
+    >>> x = gn.placeholder("x", (3,))
+    >>> steps = []
+    >>> rewrite.optimize([gn.log(1 + x) * 1.0], log=steps)
+    [log1p(x): float32[3]]
+    >>> print(*steps, sep="\\n")
+    names: log1p: log(1.0 + x) -> log1p(x)
+    simplify: times_one: log1p(x) * 1.0 -> log1p(x)
+    """
+    context = Context(keep, compute, log)
     nodes = list(outputs)
-    for step in PASSES:
-        nodes = step(nodes, keep)
-    return nodes
+    for stage in check_passes(passes):
+        nodes = stage(nodes, context)
+    return expand(nodes, context) if any(_is_open(node.op, keep) for node in context.order(nodes)) else nodes
+
+
+def _is_open(op: Op, keep: Keep) -> bool:
+    return type(op) is Composite and not keep(op)
+
+
+def check_passes(passes: object) -> tuple[Pass, ...]:
+    """Passes as a tuple, checked to be such."""
+    if isinstance(passes, Sequence) and not isinstance(passes, str) and all(isinstance(p, Pass) for p in passes):
+        return tuple(passes)
+    raise GraphError(
+        f"passes is a list of rewrite.Pass, not {passes!r}"[:200],
+        'Begin with the usual ones: passes=[*rewrite.PASSES, rewrite.Pass("mine", [my_rule])].',
+    )

@@ -30,6 +30,11 @@ class NumpyBackend:
         """Plan the graph; ``debug="nan"`` finds the node that makes the first NaN or infinity of a result."""
         return _Plan(outputs, arguments, debug)
 
+    @staticmethod
+    def compute(nodes: Sequence[Node]) -> list[Array]:
+        """The values of nodes that depend on constants only."""
+        return _Plan(nodes, (), None)(())
+
 
 class _Plan:
     def __init__(self, outputs: Sequence[Node], arguments: Sequence[Node], debug: str | None) -> None:
