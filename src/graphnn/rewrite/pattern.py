@@ -43,7 +43,7 @@ class Variable(Leaf):
 def var(name: str, shape: Any = (), dtype: Any = float64, *, number: bool = False) -> Node:
     """A variable of a pattern: it matches any node, of any shape and data type.
 
-    The same variable in two places matches only the same node in both.
+    The same variable in two places matches only the same node (or equal numbers) in both.
 
     Parameters
     ----------
@@ -172,9 +172,16 @@ def _operands(parts: tuple[Part, ...], nodes: tuple[Node, ...], found: Found) ->
         known = found.get(str(part.name))
         if known is None:
             found = {**found, str(part.name): node}
-        elif known is not node:
+        elif known is not node and not _same_number(known, node):
             return
     yield found
+
+
+def _same_number(a: Node, b: Node) -> bool:
+    # Rules make numbers of their own, which are merged only later.
+    if not (isinstance(a.op, Constant) and isinstance(b.op, Constant)):
+        return False
+    return a.ndim == b.ndim == 0 and a.dtype is b.dtype and a.op.payload.array.tobytes() == b.op.payload.array.tobytes()
 
 
 def is_number(array: Array, value: float) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from operator import is_
 from typing import TypeAlias
 
-from graphnn.errors import GraphError, nearest
+from graphnn.errors import GraphError, RewriteError, nearest
 from graphnn.ir.node import Node
 from graphnn.ir.op import Op
 from graphnn.ops.composite import Composite
@@ -25,50 +26,87 @@ Walk: TypeAlias = Callable[[Sequence[Node], Context], "list[Node]"]
 """A pass as a function: the outputs of a graph, and what all passes have in common, to new outputs."""
 
 
+MOST_ROUNDS = 20
+"""How many times passes inside of a pass may be repeated."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Pass:
-    """One stage of the pipeline: a list of rules, applied together until none matches, or a function.
+    """One stage of the pipeline: rules, applied together until none matches; or other passes, repeated; or a function.
 
     Parameters
     ----------
     name : how logs, errors and `without` call it
-    work : rules; or a function of the outputs and a `Context` that gives new outputs
+    work : a list of rules; a list of passes, repeated in this order until none of them changes the graph any more; or a
+        function of the outputs and a `Context` that gives new outputs
     exact : for a function, whether results keep their bits; rules tell it themselves
 
     >>> from graphnn import rewrite
     >>> [stage.name for stage in rewrite.PASSES]
-    ['merge', 'names', 'expand', 'merge', 'fold', 'simplify', 'chains', 'fold', 'merge']
+    ['merge', 'names', 'expand', 'merge', 'improve']
+    >>> rewrite.PASSES[-1]
+    Pass('improve', [fold, simplify, chains, merge])
     """
 
     name: str
-    work: Sequence[Rule] | Walk
+    work: Sequence[Rule] | Sequence[Pass] | Walk
     exact: bool = True
 
     def __post_init__(self) -> None:
-        if not callable(self.work):
-            for rule in self.work:
-                if not isinstance(rule, Rule):
-                    raise GraphError(
-                        f"pass {self.name!r}: {rule!r} is not a rule"[:200],
-                        "Rules are made by rewrite.rule(...) and @rewrite.rewrites(...).",
-                    )
-            object.__setattr__(self, "_index", Index(self.work))  # made once for all graphs
+        if callable(self.work):
+            return
+        kind = Pass if any(isinstance(item, Pass) for item in self.work) else Rule
+        for item in self.work:
+            if not isinstance(item, kind):
+                raise GraphError(
+                    f"pass {self.name!r}: {item!r} is not a {kind.__name__.lower()}"[:200],
+                    "Rules are made by rewrite.rule(...) and @rewrite.rewrites(...).",
+                )
+        object.__setattr__(self, "_index", Index(self.rules) if kind is Rule else None)  # once for all graphs
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """Its rules; none if it is a function."""
-        return () if callable(self.work) else tuple(self.work)
+        """Its own rules."""
+        return () if callable(self.work) else tuple(item for item in self.work if isinstance(item, Rule))
+
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """The passes that it repeats."""
+        return () if callable(self.work) else tuple(item for item in self.work if isinstance(item, Pass))
 
     def __call__(self, outputs: Sequence[Node], context: Context | None = None) -> list[Node]:
         context = Context() if context is None else context
+        if self.passes:
+            return self._repeated(outputs, context)
         context.stage = self.name
         if callable(self.work):
             return self.work(outputs, context)
         index: Index = self._index  # type: ignore[attr-defined]
         return apply_rules(outputs, index, context)
 
+    def _repeated(self, outputs: Sequence[Node], context: Context) -> list[Node]:
+        nodes, passes, waiting = list(outputs), self.passes, set(self.passes)
+        for _ in range(MOST_ROUNDS):
+            for stage in passes:
+                if stage not in waiting:
+                    continue
+                new = stage(nodes, context)
+                if not all(map(is_, new, nodes)):
+                    waiting = set(passes)
+                    nodes = new
+                waiting.discard(stage)  # once more would change nothing
+            if not waiting:
+                return nodes
+        names = " and ".join(repr(stage.name) for stage in passes if stage in waiting)
+        raise RewriteError(
+            f"the passes in {self.name!r} did not come to an end in {MOST_ROUNDS} rounds",
+            f"At last {names} still had work to do; do they undo each other?",
+        )
+
     def __repr__(self) -> str:
-        what = f"{len(self.rules)} rules" if self.rules else getattr(self.work, "__name__", "no rules")
+        if self.passes:
+            return f"Pass({self.name!r}, [{', '.join(stage.name for stage in self.passes)}])"
+        what = getattr(self.work, "__name__", "a function") if callable(self.work) else f"{len(self.rules)} rules"
         return f"Pass({self.name!r}, {what})"
 
 
@@ -83,11 +121,15 @@ PASSES: tuple[Pass, ...] = (
     Pass("names", NAMED + DIGITS),  # while composites still have their names
     EXPAND,
     MERGE,
-    Pass("fold", fold_constants),
-    Pass("simplify", CANONICAL + ALGEBRA + SHAPES + REDUCTIONS + PRODUCTS + DIGITS),
-    Pass("chains", order_chains, exact=False),
-    Pass("fold", fold_constants),
-    MERGE,
+    Pass(
+        "improve",
+        [
+            Pass("fold", fold_constants),
+            Pass("simplify", CANONICAL + ALGEBRA + SHAPES + REDUCTIONS + PRODUCTS + DIGITS),
+            Pass("chains", order_chains, exact=False),
+            MERGE,
+        ],
+    ),
 )
 """What `function` does unless told otherwise."""
 
@@ -106,36 +148,48 @@ def without(*names: str, passes: Sequence[Pass] = PASSES) -> tuple[Pass, ...]:
     GraphError
         If nothing there has one of the names.
     """
-    known = {stage.name for stage in passes}
-    known |= {name for stage in passes for rule in stage.rules for name in (rule.name, rule.group) if name}
+    known: set[str] = set()
+    for stage in all_of(passes):
+        known |= {stage.name, *(rule.name for rule in stage.rules), *(rule.group for rule in stage.rules if rule.group)}
     for name in names:
         if name not in known:
             raise GraphError(f"without: there is no pass, group or rule {name!r}", nearest(str(name), known))
     gone = set(names)
-    return _selected(
-        (stage for stage in passes if stage.name not in gone), lambda r: r.name not in gone and r.group not in gone
-    )
+    return _selected(passes, lambda p: p.name not in gone, lambda r: r.name not in gone and r.group not in gone)
 
 
 def only_exact(passes: Sequence[Pass] = PASSES) -> tuple[Pass, ...]:
     """The pipeline with those rules only that keep every bit of the result.
 
     >>> from graphnn import rewrite
-    >>> "log1p" in [rule.name for stage in rewrite.only_exact() for rule in stage.rules]
-    False
+    >>> [stage.name for stage in rewrite.only_exact()]
+    ['merge', 'expand', 'merge', 'improve']
     """
-    return _selected((stage for stage in passes if stage.exact), lambda rule: rule.exact)
+    return _selected(passes, lambda stage: stage.exact, lambda rule: rule.exact)
 
 
-def _selected(passes: Iterable[Pass], keep: Callable[[Rule], bool]) -> tuple[Pass, ...]:
+def _selected(
+    passes: Sequence[Pass], keep_pass: Callable[[Pass], bool], keep_rule: Callable[[Rule], bool]
+) -> tuple[Pass, ...]:
     found = []
     for stage in passes:
-        rules = tuple(rule for rule in stage.rules if keep(rule))
-        if len(rules) == len(stage.rules):
+        if not keep_pass(stage):
+            continue
+        kept: tuple[Rule, ...] | tuple[Pass, ...] = tuple(rule for rule in stage.rules if keep_rule(rule))
+        if stage.passes:
+            kept = _selected(stage.passes, keep_pass, keep_rule)
+        if callable(stage.work):
             found.append(stage)
-        elif rules:
-            found.append(dataclasses.replace(stage, work=rules))
+        elif kept:
+            found.append(dataclasses.replace(stage, work=kept))
     return tuple(found)
+
+
+def all_of(passes: Sequence[Pass]) -> Iterator[Pass]:
+    """The passes, and those inside of them."""
+    for stage in passes:
+        yield stage
+        yield from all_of(stage.passes)
 
 
 def optimize(

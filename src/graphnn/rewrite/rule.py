@@ -149,7 +149,7 @@ def rule(
 
     def run(node: Node) -> Node | None:
         if twins and node.inputs[0] is not node.inputs[1]:
-            return None
+            return None  # most products are no squares
         for found in matches(pattern, node, {}):
             given = {**found, "out": node}
             if where is None or where(**{key: given[key] for key in asked}):

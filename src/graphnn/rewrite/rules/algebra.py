@@ -54,7 +54,7 @@ ALGEBRA = group(
         (-_x) * _c,
         lambda x, c: x * -c,
         where=lambda x: x.dtype.is_floating,
-        example=lambda x: ((-x) * 3.0, x * as_node(-3.0, x.dtype)),
+        example=lambda x: ((-x) * 3.0, x * -as_node(3.0, x.dtype)),
     ),
     rule("abs_negative", abs(-_x), abs(_x), where=lambda x: x.dtype.is_floating, example=lambda x: (abs(-x), abs(x))),
     rule("abs_abs", abs(abs(_x)), abs(_x), example=lambda x: (abs(abs(x)), abs(x))),

@@ -13,7 +13,7 @@ from graphnn.functions import statistics
 from graphnn.functions.statistics import logsumexp, mean
 from graphnn.ir.dtype import float64
 from graphnn.ir.spec import Spec
-from graphnn.ops.arithmetic import abs, square
+from graphnn.ops.arithmetic import Abs, Negative, Subtract, abs, square
 from graphnn.ops.exponential import erf, exp, expm1, log, log1p
 from graphnn.ops.linalg import Logabsdet, det
 from graphnn.ops.reduction import sum
@@ -23,6 +23,18 @@ from graphnn.rewrite.rule import group, rule
 
 _x = var("x")
 _rows, _square = var("x", ("m", "n")), var("x", ("n", "n"))
+
+
+def _is_shifted(x: Node, axes: tuple[int, ...]) -> bool:
+    """Whether something is subtracted from x that is the same along the axes: it needs no protection, or has it."""
+    if not isinstance(x.op, Subtract) or x.inputs[0].shape != x.shape or x.inputs[0].dtype is not x.dtype:
+        return False
+    shift = x.inputs[1]
+    return all(shift.ndim + axis - x.ndim < 0 or shift.shape[shift.ndim + axis - x.ndim] == 1 for axis in axes)
+
+
+def _is_minus_abs(x: Node) -> bool:
+    return isinstance(x.op, Negative) and isinstance(x.inputs[0].op, Abs)  # nothing can overflow
 
 
 # Numbers near 1 and 0: these see bodies of composites as well, and give plain operations.
@@ -48,8 +60,14 @@ DIGITS = group(
 # What is known by name: these come before composites are expanded, and give composites.
 NAMED = group(
     "stability",
-    rule("softplus", log1p(exp(_x)), softplus(_x), exact=False, example=lambda x: (log1p(exp(x)), softplus(x))),
-    rule("log1mexp", log1p(-exp(-_x)), log1mexp(_x), exact=False, example=lambda x: (log1p(-exp(-x)), log1mexp(x))),
+    rule(
+        "softplus", log1p(exp(_x)), softplus(_x), where=lambda x: not _is_minus_abs(x), exact=False,
+        example=lambda x: (log1p(exp(x)), softplus(x)),
+    ),
+    rule(
+        "log1mexp", log(0 - expm1(_x)), log1mexp(-_x), exact=False,
+        example=lambda x: (log(0 - expm1(-x)), log1mexp(-(-x))),
+    ),
     rule(
         "log_of_sigmoid", log(sigmoid(_x)), log_sigmoid(_x), exact=False,
         example=lambda x: (log(sigmoid(x)), log_sigmoid(x)),
@@ -63,13 +81,14 @@ NAMED = group(
         example=lambda x: (log(softmax(x, axis=0)), log_softmax(x, axis=0)),
     ),
     rule(
-        "softmax", exp(_rows) / sum(exp(_rows), axis=0, keepdims=True), lambda x, axes: softmax(x, axis=axes[0]),
+        "softmax", exp(_rows) / sum(exp(_rows), axis=0, keepdims=True),
+        lambda x, axes: softmax(x.inputs[0] if _is_shifted(x, axes) else x, axis=axes[0]),
         free=("axes",), where=lambda axes: len(axes) == 1, exact=False,
         example=lambda x: (exp(x) / sum(exp(x), axis=1, keepdims=True), softmax(x, axis=1)),
     ),
     rule(
         "logsumexp", log(sum(exp(_rows), axis=0)), lambda x, axes, keepdims: logsumexp(x, axis=axes, keepdims=keepdims),
-        free=("axes", "keepdims"), exact=False,
+        free=("axes", "keepdims"), where=lambda x, axes: not _is_shifted(x, axes), exact=False,
         example=lambda x: (log(sum(exp(x), axis=1)), logsumexp(x, axis=(1,))),
     ),
     rule(
