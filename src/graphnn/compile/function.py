@@ -258,9 +258,7 @@ def evaluate(outputs: Any, feeds: Mapping[Any, Any] | None = None) -> Any:
     return results[0] if isinstance(outputs, Node) else tree.rebuild(outputs, iter(results))
 
 
-def _bound(
-    outputs: list[Node], inputs: list[Node], sizes: Mapping[str, Size]
-) -> tuple[list[Node], list[Node]]:
+def _bound(outputs: list[Node], inputs: list[Node], sizes: Mapping[str, Size]) -> tuple[list[Node], list[Node]]:
     """Outputs and inputs with named sizes replaced."""
     if not sizes:
         return outputs, inputs

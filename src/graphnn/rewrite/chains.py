@@ -136,5 +136,7 @@ def _product(factors: Sequence[Factor], splits: Mapping[tuple[int, int], int], s
     a, b = _product(factors, splits, start, split), _product(factors, splits, split, stop)
     rows, columns = "i" * (a.node.ndim - 1), "j" * (b.node.ndim - 1)
     left, right = rows + "k", "k" + columns
-    node = Contract(left[::-1] if a.turned else left, right[::-1] if b.turned else right, rows + columns)(a.node, b.node)
+    node = Contract(left[::-1] if a.turned else left, right[::-1] if b.turned else right, rows + columns)(
+        a.node, b.node
+    )
     return Factor(node, not rows)  # without rows of its own it is a row

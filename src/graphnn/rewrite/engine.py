@@ -318,5 +318,3 @@ class _Older:
 
 def _shown(node: Node) -> str:
     return expression(node, limit=8)
-
-

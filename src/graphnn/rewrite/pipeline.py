@@ -200,7 +200,7 @@ def optimize(
     compute: Compute | None = None,
     log: list[Step] | None = None,
 ) -> list[Node]:
-    """The outputs of a graph after all passes, in order; the graph itself does not change.
+    r"""The outputs of a graph after all passes, in order; the graph itself does not change.
 
     Parameters
     ----------
@@ -220,7 +220,7 @@ def optimize(
     >>> steps = []
     >>> rewrite.optimize([gn.log(1 + x) * 1.0], log=steps)
     [log1p(x): float32[3]]
-    >>> print(*steps, sep="\\n")
+    >>> print(*steps, sep="\n")
     names: log1p: log(1.0 + x) -> log1p(x)
     simplify: times_one: log1p(x) * 1.0 -> log1p(x)
     """

@@ -65,7 +65,9 @@ class Rule:
     def shown_example(self) -> tuple[Node, Node]:
         """The node of its example and what should become of it."""
         if self.example is None:
-            raise GraphError(f"the rule {self.name!r} has no example", "Give it one: example=lambda x: (before, after).")
+            raise GraphError(
+                f"the rule {self.name!r} has no example", "Give it one: example=lambda x: (before, after)."
+            )
         return self.example(**example_inputs(self.example))
 
     def __repr__(self) -> str:
@@ -195,7 +197,7 @@ def rewrites(
             with on_behalf_of(node):
                 return function(node)
 
-        text = (inspect.getdoc(function) or "").partition("\n")[0]
+        text = (function.__doc__ or "").strip().partition("\n")[0]
         name = getattr(function, "__name__", type(function).__name__)
         return Rule(name, heads, run, "", exact, example, kinds, None, gradients, text)
 
@@ -216,6 +218,9 @@ def _names(part: Part) -> Iterator[str]:
 
 
 def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    code = getattr(function, "__code__", None)  # inspect would take a good part of the time of importing graphnn
+    if code is not None and not hasattr(function, "__self__"):
+        return tuple(code.co_varnames[: code.co_argcount])
     return tuple(inspect.signature(function).parameters)
 
 

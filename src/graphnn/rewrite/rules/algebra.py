@@ -1,19 +1,23 @@
 """Algebra that is exact in floating point: for every input, infinities, NaN and the sign of zero included.
 
-So there is no ``x * 0 -> 0`` and no ``x - x -> 0`` (infinities and NaN), no ``x / x -> 1``, no ``x + 0 -> x`` (which is
+The one exception is `factors`, which may round differently, and says so. There is no ``x * 0 -> 0`` and no ``x - x -> 0`` (infinities and NaN), no ``x / x -> 1``, no ``x + 0 -> x`` (which is
 wrong for -0.0, while ``x - 0 -> x`` is right), no ``-(x - y) -> y - x`` (which is wrong where x = y), and no
 ``x**0.5 -> sqrt(x)`` but for x that is no -0.0 and no -inf (there the power is 0.0 and inf, the root -0.0 and NaN).
 """
 
 from __future__ import annotations
 
-from graphnn.ir.dtype import bool_, int64
+import builtins
+import math
+
+from graphnn.ir.dtype import bool_, float32, float64, int64
+from graphnn.ir.leaves import Constant
 from graphnn.ir.node import Node
 from graphnn.ir.spec import Spec
-from graphnn.ops.arithmetic import Abs, Square, abs, square
+from graphnn.ops.arithmetic import Abs, Square, abs, negative, square
 from graphnn.ops.bitwise import bitwise_invert
 from graphnn.ops.comparison import equal, logical_and, logical_not, logical_or, not_equal, where
-from graphnn.ops.exponential import Exp, exp, pow, sqrt
+from graphnn.ops.exponential import Exp, exp, sqrt
 from graphnn.ops.movement import broadcast_to
 from graphnn.ops.operands import as_node
 from graphnn.rewrite.pattern import var
@@ -29,6 +33,21 @@ def _is_whole(x: Node) -> bool:
     return x.dtype.is_integer
 
 
+def _number(c: Node) -> float:
+    assert isinstance(c.op, Constant)
+    return float(c.op.payload.array)
+
+
+def _is_power_of_two(number: float) -> bool:
+    # Then its reciprocal is exact, and both ways round the same quotient.
+    return math.frexp(number)[0] in (0.5, -0.5) and _is_tame(number)
+
+
+def _is_tame(number: float) -> bool:
+    # Neither the product of two of them nor the reciprocal of one comes near the limits of float32.
+    return 2.0**-60 < builtins.abs(number) < 2.0**60
+
+
 def _never_negative(x: Node) -> bool:
     return isinstance(x.op, (Abs, Square, Exp))  # and never -0.0
 
@@ -41,8 +60,15 @@ ALGEBRA = group(
     rule("minus_zero", _x - 0.0, _x, example=lambda x: (x - 0.0, x)),
     rule("plus_minus_zero", _x + (-0.0), _x, example=lambda x: (x + (-0.0), x)),
     rule("plus_zero_whole", _x + 0, _x, where=_is_whole, example=lambda x=_INT: (x + 0, x)),
+    rule(
+        "over_power_of_two",
+        _x / _c,
+        lambda x, c: x * as_node(1 / _number(c), c.dtype),
+        where=lambda c: _is_power_of_two(_number(c)),
+        example=lambda x: (x / 4.0, x * as_node(0.25, x.dtype)),
+    ),
     # --- signs ---
-    rule("minus_minus", -(-_x), _x, example=lambda x: (-(-x), x)),
+    rule("minus_minus", -negative(_x), _x, example=lambda x: (-negative(x), x)),
     rule("times_minus_one", _x * -1, -_x, example=lambda x: (x * -1.0, -x)),
     rule("over_minus_one", _x / -1, -_x, example=lambda x: (x / -1.0, -x)),
     rule("plus_negative", _x + (-_y), _x - _y, example=lambda x, y: (x + (-y), x - y)),
@@ -97,6 +123,14 @@ ALGEBRA = group(
         lambda x, c, d: x * (c * d),
         where=_is_whole,
         example=lambda x=_INT: ((x * 2) * 3, x * (as_node(2, int64) * as_node(3, int64))),
+    ),
+    rule(
+        "factors",
+        (_x * _c) * _d,
+        lambda x, c, d: x * (c * d),
+        where=lambda x, c, d: x.dtype in (float32, float64) and all(_is_tame(n) for n in map(_number, (c, d))),
+        exact=False,
+        example=lambda x: ((x * 2.5) * 3.0, x * (as_node(2.5, x.dtype) * as_node(3.0, x.dtype))),
     ),
     # --- logic ---
     rule("not_not", logical_not(logical_not(_p)), _p, example=lambda p=_BOOL: (logical_not(logical_not(p)), p)),

@@ -32,7 +32,7 @@ def numbers_right(node: Node) -> Node | None:
 
 
 def _number(value: float) -> Node:
-    return Constant(Payload(np.float64(value)))()
+    return Constant(Payload(np.asarray(value)))()
 
 
 @rewrites(

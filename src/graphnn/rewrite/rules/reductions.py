@@ -47,9 +47,7 @@ def extremum_of_extremum(node: Node) -> Node | None:
     return _both(node)
 
 
-@rewrites(
-    Sum, reading=Sum, exact=False, example=lambda x=_CUBE: (sum(sum(x, axis=0), axis=1), sum(x, axis=(0, 2)))
-)
+@rewrites(Sum, reading=Sum, exact=False, example=lambda x=_CUBE: (sum(sum(x, axis=0), axis=1), sum(x, axis=(0, 2))))
 def sum_of_sum(node: Node) -> Node | None:
     """sum(sum(x, a), b) -> sum(x, both)"""
     return _both(node)

@@ -150,9 +150,7 @@ def repeated_afterwards(node: Node) -> Node | None:
 # --- parts ---
 
 
-@rewrites(
-    Slice, example=lambda x: (Slice(((0, None, 1), (None, 3, 1)))(x), x)
-)
+@rewrites(Slice, example=lambda x: (Slice(((0, None, 1), (None, 3, 1)))(x), x))
 def whole_slice(node: Node) -> Node | None:
     """x[:, 0:n] -> x"""
     assert isinstance(node.op, Slice)
@@ -320,9 +318,7 @@ def pad_of_pad(node: Node) -> Node | None:
     return Pad(tuple((a + c, b + d) for (a, b), (c, d) in pairs))(inner.inputs[0])
 
 
-@rewrites(
-    Part, reading=Pad, example=lambda x=_LINE: (Part(0, 1, 6)(Pad(((1, 2),))(x)), x)
-)
+@rewrites(Part, reading=Pad, example=lambda x=_LINE: (Part(0, 1, 6)(Pad(((1, 2),))(x)), x))
 def part_of_pad(node: Node) -> Node | None:
     """the part of x with zeros around it that is x -> x"""
     inner = node.inputs[0]

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from graphnn.functions import statistics
 from graphnn.functions.activations import log_softmax, sigmoid, softmax, softplus
 from graphnn.functions.special import log1mexp, log_sigmoid
-from graphnn.functions import statistics
 from graphnn.functions.statistics import logsumexp, mean
 from graphnn.ir.dtype import float64
+from graphnn.ir.node import Node
 from graphnn.ir.spec import Spec
 from graphnn.ops.arithmetic import Abs, Negative, Subtract, abs, square
 from graphnn.ops.exponential import erf, exp, expm1, log, log1p
@@ -66,7 +67,7 @@ NAMED = group(
     ),
     rule(
         "log1mexp", log(0 - expm1(_x)), log1mexp(-_x), exact=False,
-        example=lambda x: (log(0 - expm1(-x)), log1mexp(-(-x))),
+        example=lambda x: (log(0 - expm1(x * -2)), log1mexp(-(x * -2))),
     ),
     rule(
         "log_of_sigmoid", log(sigmoid(_x)), log_sigmoid(_x), exact=False,
@@ -92,8 +93,9 @@ NAMED = group(
         example=lambda x: (log(sum(exp(x), axis=1)), logsumexp(x, axis=(1,))),
     ),
     rule(
-        "minus_logsumexp", _rows - logsumexp(_rows, axis=0, keepdims=True), lambda x, axis: log_softmax(x, axis=_only(axis)),
-        free=("axis",), where=lambda x, axis: _only(axis) is not None, exact=False,
+        "minus_logsumexp", _rows - logsumexp(_rows, axis=0, keepdims=True),
+        lambda x, axis: log_softmax(x, axis=_only(axis) or 0),
+        free=("axis",), where=lambda axis: _only(axis) is not None, exact=False,
         example=lambda x: (x - logsumexp(x, axis=1, keepdims=True), log_softmax(x, axis=1)),
     ),
     # The difference of two large numbers may be anything, even negative.
