@@ -299,11 +299,12 @@ def _check_for_circle(history: list[tuple[Rule, Node, Node]], newest: int) -> No
 
 def _form(node: Node, newest: int, forms: dict[object, int], known: dict[Node, int]) -> int:
     # A number for the structure of what was made in this pass, on top of what was there before.
-    for n in topological([node], stop=_Older(newest)):
+    for n in topological(node.inputs, stop=_Older(newest)):
         if n not in known:
             key: object = n.index if n.index <= newest else (n.op, *[known[operand] for operand in n.inputs])
             known[n] = forms.setdefault(key, len(forms))
-    return known[node]
+    key = (node.op, *[known[operand] for operand in node.inputs]) if node.inputs else node.index
+    return forms.setdefault(key, len(forms))
 
 
 class _Older:

@@ -150,7 +150,7 @@ def rule(
     twins = pattern.twins
 
     def run(node: Node) -> Node | None:
-        if twins and node.inputs[0] is not node.inputs[1]:
+        if twins and node.inputs[0] is not node.inputs[1] and type(node.inputs[0].op) is not Constant:
             return None  # most products are no squares
         for found in matches(pattern, node, {}):
             given = {**found, "out": node}

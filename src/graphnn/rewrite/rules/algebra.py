@@ -1,8 +1,9 @@
 """Algebra that is exact in floating point: for every input, infinities, NaN and the sign of zero included.
 
-The one exception is `factors`, which may round differently, and says so. There is no ``x * 0 -> 0`` and no ``x - x -> 0`` (infinities and NaN), no ``x / x -> 1``, no ``x + 0 -> x`` (which is
-wrong for -0.0, while ``x - 0 -> x`` is right), no ``-(x - y) -> y - x`` (which is wrong where x = y), and no
-``x**0.5 -> sqrt(x)`` but for x that is no -0.0 and no -inf (there the power is 0.0 and inf, the root -0.0 and NaN).
+The one exception is `factors`, which may round differently, and says so. There is no ``x * 0 -> 0`` and no
+``x - x -> 0`` (infinities and NaN), no ``x / x -> 1``, no ``x + 0 -> x`` (which is wrong for -0.0, while ``x - 0 -> x`` is
+right), no ``-(x - y) -> y - x`` (which is wrong where x = y), and no ``x**0.5 -> sqrt(x)`` but for x that is no -0.0 and no
+-inf: there the power is 0.0 and inf, the root -0.0 and NaN.
 """
 
 from __future__ import annotations
