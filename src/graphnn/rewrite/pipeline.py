@@ -159,7 +159,10 @@ def without(*names: str, passes: Sequence[Pass] = PASSES) -> tuple[Pass, ...]:
 
 
 def only_exact(passes: Sequence[Pass] = PASSES) -> tuple[Pass, ...]:
-    """The pipeline with those rules only that keep every bit of the result.
+    """The pipeline with those rules only whose result has the same bits as what they replace.
+
+    Sums and products may still be rounded differently in their last bit, where NumPy adds numbers in another order
+    because they lie in memory in another way.
 
     >>> from graphnn import rewrite
     >>> [stage.name for stage in rewrite.only_exact()]
