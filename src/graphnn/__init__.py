@@ -85,8 +85,10 @@ from graphnn.functions.linear_algebra import (
     inv,
     kron,
     lstsq,
+    lu_solve,
     matrix_norm,
     matrix_power,
+    matrix_rank,
     matrix_trace,
     outer,
 )
@@ -213,6 +215,7 @@ from graphnn.ops.comparison import (
 from graphnn.ops.composite import composite
 from graphnn.ops.contraction import matmul, tensordot, vecdot
 from graphnn.ops.cumulative import cumulative_max, cumulative_min, cumulative_prod, cumulative_sum
+from graphnn.ops.decompositions import lu, qr
 from graphnn.ops.exponential import erf, exp, exp2, expm1, log, log1p, log2, log10, logaddexp, pow, sqrt
 from graphnn.ops.host import host_op
 from graphnn.ops.indexing import take, take_along_axis
@@ -231,13 +234,17 @@ from graphnn.ops.random import advance, random_bits
 from graphnn.ops.reduction import all, any, argmax, argmin, max, min, prod, sum
 from graphnn.ops.sorting import argsort, searchsorted, sort
 from graphnn.ops.special import betainc, betaln, digamma, erfc, erfinv, i0, i1, lgamma, polygamma, sinc
+from graphnn.ops.spectral import eigh, eigvalsh, svd, svdvals
 from graphnn.ops.trigonometric import acos, acosh, asin, asinh, atan, atan2, atanh, cos, cosh, sin, sinh, tan, tanh
 from graphnn.ops.windows import fold_windows, windows
+from graphnn.transform.branches import cond, switch
 from graphnn.transform.checkpoint import checkpoint
+from graphnn.transform.control import map, scan, while_loop
 from graphnn.transform.custom import custom_gradient
 from graphnn.transform.derived import hessian, hvp, jacfwd, jacobian, jacrev, linearize, value_and_grad
 from graphnn.transform.forward import jvp
 from graphnn.transform.reverse import grad, vjp
+from graphnn.transform.vmap import vmap
 
 if _TYPE_CHECKING:
     from graphnn import data, losses, metrics, nn, optim, testing
@@ -288,6 +295,8 @@ _ELSEWHERE = {
     "backward": "gn.grad(loss, [w, b])",
     "custom_vjp": "@gn.custom_gradient over a function that returns (value, pull)",
     "remat": "gn.checkpoint(function)(x)",
+    "vectorize": "gn.vmap(function)(xs)",
+    "vectorized_map": "gn.vmap(function)(xs)",
     "pure_callback": "gn.host_op(function, infer=...)(x)",
     "py_function": "gn.host_op(function, infer=...)(x)",
     "cat": "gn.concat([a, b], axis=0)",

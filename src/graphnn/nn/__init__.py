@@ -27,6 +27,7 @@ from graphnn.nn.elsewhere import LAYERS, unknown
 from graphnn.nn.layers import Dropout, Flatten, Identity, Linear
 from graphnn.nn.module import Module
 from graphnn.nn.pooling import AvgPool1d, AvgPool2d, AvgPool3d, GlobalAvgPool, MaxPool1d, MaxPool2d, MaxPool3d
+from graphnn.nn.recurrent import GRU, LSTM, RNN
 from graphnn.nn.sequential import Sequential
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Linear", "Dropout", "Flatten", "Identity",
     "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d",
     "MaxPool1d", "MaxPool2d", "MaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "GlobalAvgPool",
+    "RNN", "LSTM", "GRU",
     "ReLU", "LeakyReLU", "ELU", "SELU", "GELU", "SiLU", "Softplus", "Sigmoid", "Tanh", "Softmax", "LogSoftmax",
 ]  # fmt: skip
 

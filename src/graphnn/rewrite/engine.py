@@ -62,12 +62,14 @@ class Context:
     log : gets every step, if it is a list
     stage : the name of the pass that is running
     merged : the outputs, if they are those of a graph in which all equal nodes are one
+    through_all : the whole pipeline, for the graphs inside of loops and branches
     """
 
     def __init__(self, keeps: Keep = keep_none, compute: Compute | None = None, log: list[Step] | None = None) -> None:
         self.keeps, self.compute, self.log = keeps, compute, log
         self.stage = ""
         self.merged: tuple[Node, ...] | None = None
+        self.through_all: Callable[[Sequence[Node]], list[Node]] = list
         self._ends: tuple[Node, ...] = ()
         self._order: tuple[Node, ...] = ()
 

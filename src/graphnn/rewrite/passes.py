@@ -10,7 +10,7 @@ import numpy as np
 from graphnn.errors import GraphnnError
 from graphnn.ir.leaves import Constant, DimSize, Iota, Payload
 from graphnn.ir.node import Node, build
-from graphnn.ir.op import Leaf, Op
+from graphnn.ir.op import Leaf, Multi, Op
 from graphnn.ir.rebuild import transform
 from graphnn.ir.source import on_behalf_of
 from graphnn.ops.arithmetic import Add, Multiply
@@ -18,7 +18,9 @@ from graphnn.ops.composite import Composite
 from graphnn.ops.host import Barrier, HostOp
 from graphnn.ops.movement import BroadcastTo
 from graphnn.ops.random import Advance, RandomBits
+from graphnn.rewrite import loops
 from graphnn.rewrite.engine import Context, Keep, Step, replace
+from graphnn.rewrite.products import products_out
 
 FOLD_LIMIT = 1 << 16
 """How many elements a folded constant may have, unless it takes the place of as many."""
@@ -43,14 +45,44 @@ def expand_composites(outputs: Sequence[Node], keep: Keep, stop: tuple[Node, ...
 
 def expand(outputs: Sequence[Node], context: Context) -> list[Node]:
     """Composites become the graphs of their bodies, unless the backend runs them by name."""
-    if not any(type(node.op) is Composite for node in context.order(outputs)):
+    nodes = list(outputs)
+    if any(type(node.op) is Composite for node in context.order(nodes)):
+        nodes = expand_composites(nodes, context.keeps)
+    if _has_bodies(nodes, context):
+        nodes = loops.in_bodies(nodes, lambda ends: expand(ends, context))
+    return nodes
+
+
+def _has_bodies(outputs: Sequence[Node], context: Context) -> bool:
+    return any(isinstance(node.op, Multi) for node in context.order(outputs))
+
+
+def inside_of_loops(outputs: Sequence[Node], context: Context) -> list[Node]:
+    """All passes inside of loops and branches."""
+    stage = context.stage
+    nodes = loops.in_bodies(outputs, context.through_all) if _has_bodies(outputs, context) else list(outputs)
+    context.stage = stage
+    return nodes
+
+
+def share_loops(outputs: Sequence[Node], context: Context) -> list[Node]:
+    """Loops that read the same -> one, and what nobody reads is not carried: the reverse pass repeats nothing."""
+    if not _has_bodies(outputs, context):
         return list(outputs)
-    return expand_composites(outputs, context.keeps)
+    return loops.prune(loops.fuse(outputs, lambda ends: intern(ends, Context())))
+
+
+def less_in_loops(outputs: Sequence[Node], context: Context) -> list[Node]:
+    """What is the same in every step, and products that need not wait for the step before, leave the loop."""
+    if not _has_bodies(outputs, context):
+        return list(outputs)
+    return loops.prune(products_out(loops.hoist(outputs)))
 
 
 def intern(outputs: Sequence[Node], context: Context) -> list[Node]:
     """Equal ops on equal inputs -> one node (common subexpressions). The first one built keeps its name and line."""
-    if context.merged is not None and all(map(is_, context.merged, outputs)):
+    merged = context.merged
+    if merged is not None and len(merged) == len(outputs) and all(map(is_, merged, outputs)):
         return list(outputs)  # nothing has changed since
     numbers: dict[Op, int] = {}
     known: dict[int, int] = {}  # the number of an op by its identity, for ops are slow to hash

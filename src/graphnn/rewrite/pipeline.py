@@ -9,11 +9,9 @@ from typing import TypeAlias
 
 from graphnn.errors import GraphError, RewriteError, nearest
 from graphnn.ir.node import Node
-from graphnn.ir.op import Op
-from graphnn.ops.composite import Composite
 from graphnn.rewrite.chains import order_chains
 from graphnn.rewrite.engine import Compute, Context, Index, Keep, Step, apply_rules, keep_none
-from graphnn.rewrite.passes import expand, fold_constants, intern
+from graphnn.rewrite.passes import expand, fold_constants, inside_of_loops, intern, less_in_loops, share_loops
 from graphnn.rewrite.rule import Rule
 from graphnn.rewrite.rules.algebra import ALGEBRA
 from graphnn.rewrite.rules.canonical import CANONICAL
@@ -43,7 +41,7 @@ class Pass:
 
     >>> from graphnn import rewrite
     >>> [stage.name for stage in rewrite.PASSES]
-    ['merge', 'names', 'expand', 'merge', 'improve']
+    ['merge', 'names', 'bodies', 'expand', 'merge', 'share', 'loops', 'improve']
     >>> rewrite.PASSES[-1]
     Pass('improve', [fold, simplify, chains, merge])
     """
@@ -113,14 +111,19 @@ class Pass:
 EXPAND = Pass("expand", expand)
 MERGE = Pass("merge", intern)
 
-BASIC: tuple[Pass, ...] = (EXPAND, MERGE)
+SHARE = Pass("share", share_loops)
+
+BASIC: tuple[Pass, ...] = (EXPAND, MERGE, SHARE)
 """What `evaluate` does, and ``gn.function(..., passes=rewrite.BASIC)``: every operation is computed as it was written."""
 
 PASSES: tuple[Pass, ...] = (
     MERGE,
     Pass("names", NAMED + DIGITS),  # while composites still have their names
+    Pass("bodies", inside_of_loops),
     EXPAND,
     MERGE,
+    SHARE,
+    Pass("loops", less_in_loops, exact=False),
     Pass(
         "improve",
         [
@@ -166,7 +169,7 @@ def only_exact(passes: Sequence[Pass] = PASSES) -> tuple[Pass, ...]:
 
     >>> from graphnn import rewrite
     >>> [stage.name for stage in rewrite.only_exact()]
-    ['merge', 'expand', 'merge', 'improve']
+    ['merge', 'bodies', 'expand', 'merge', 'share', 'improve']
     """
     return _selected(passes, lambda stage: stage.exact, lambda rule: rule.exact)
 
@@ -228,14 +231,16 @@ def optimize(
     simplify: times_one: log1p(x) * 1.0 -> log1p(x)
     """
     context = Context(keep, compute, log)
-    nodes = list(outputs)
-    for stage in check_passes(passes):
-        nodes = stage(nodes, context)
-    return expand(nodes, context) if any(_is_open(node.op, keep) for node in context.order(nodes)) else nodes
+    stages = check_passes(passes)
 
+    def through_all(ends: Sequence[Node]) -> list[Node]:
+        nodes = list(ends)
+        for stage in stages:
+            nodes = stage(nodes, context)
+        return expand(nodes, context)
 
-def _is_open(op: Op, keep: Keep) -> bool:
-    return type(op) is Composite and not keep(op)
+    context.through_all = through_all
+    return through_all(outputs)
 
 
 def check_passes(passes: object) -> tuple[Pass, ...]:
