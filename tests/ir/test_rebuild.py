@@ -73,7 +73,7 @@ def test_passes_keep_the_values(drawn):
     outputs = [drawn.output, *gn.grad(drawn.output, list(drawn.feeds))]
     expected = gn.evaluate(outputs, drawn.feeds)
     for step in (expand, intern):
-        changed = step(outputs, lambda op: False)
+        changed = step(outputs, Context())
         verify(Graph(changed))
         for value, wanted in zip(gn.evaluate(changed, drawn.feeds), expected, strict=True):
             np.testing.assert_array_equal(value, wanted)

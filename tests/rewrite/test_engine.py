@@ -346,7 +346,7 @@ def test_groups_and_without():
     passes = [*PASSES, Pass("mine too", rules)]
     assert without("mine", passes=passes)[-1].name == "improve"
     assert without("to_cos", passes=passes)[-1].rules == (rules[1],)
-    assert [p.name for p in without("improve")] == ["merge", "names", "expand", "merge"]
+    assert [p.name for p in PASSES if p not in without("improve", "merge")] == ["merge", "merge", "improve"]
     left = [r.group for p in without("stability", "algebra")[-1].passes for r in p.rules]
     assert set(left) == {"canonical", "shapes", "reductions", "products"}
 

@@ -184,7 +184,7 @@ def _selected(
         kept: tuple[Rule, ...] | tuple[Pass, ...] = tuple(rule for rule in stage.rules if keep_rule(rule))
         if stage.passes:
             kept = _selected(stage.passes, keep_pass, keep_rule)
-        if callable(stage.work):
+        if callable(stage.work) or kept == tuple(stage.work):
             found.append(stage)
         elif kept:
             found.append(dataclasses.replace(stage, work=kept))

@@ -124,8 +124,8 @@ def rule(
     >>> from graphnn.rewrite import Pass, optimize, rule, var
     >>> x = var("x")
     >>> twice = rule("twice", x + x, 2 * x)
-    >>> y = gn.placeholder("y", (3,), "float32")
-    >>> optimize([gn.sin(y) + gn.sin(y)], passes=[merge, Pass("mine", [twice])])
+    >>> y = gn.sin(gn.placeholder("y", (3,)))
+    >>> optimize([y + y], passes=[Pass("mine", [twice])])
     [multiply(2.0, sin(…)): float32[3]]
     """
     pattern = compiled(before, free)
