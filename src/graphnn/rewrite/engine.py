@@ -90,13 +90,15 @@ class Index:
     def for_op(self, op: Op) -> _Kind | None:
         """The rules for nodes with this op; None where there are none."""
         head = op.definition if type(op) is Composite else type(op)
-        if head not in self._kinds:
+        try:
+            return self._kinds[head]
+        except KeyError:
             if len(self._kinds) > MOST_KINDS:
                 self._kinds.clear()
             kinds = head.__mro__ if isinstance(head, type) else (head,)
             rules = tuple(rule for rule in self.rules if any(kind in rule.heads for kind in kinds))
-            self._kinds[head] = _Kind(rules) if rules else None
-        return self._kinds[head]
+            found = self._kinds[head] = _Kind(rules) if rules else None
+            return found
 
 
 class _Kind:

@@ -24,7 +24,7 @@ from graphnn.rewrite.products import products_out
 
 FOLD_LIMIT = 1 << 16
 """How many elements a folded constant may have, unless it takes the place of as many."""
-_NEVER = (HostOp, Barrier, RandomBits, Advance, BroadcastTo, Composite)
+_NEVER = (HostOp, Barrier, RandomBits, Advance, Composite)
 _FIXED = (Constant, Iota)
 _KINDS = ("bool", "int", "uint", "float")
 
@@ -140,8 +140,9 @@ def fold_constants(outputs: Sequence[Node], context: Context) -> list[Node]:
         if None not in sizes and _foldable(node, total := sum(size for size in sizes if size is not None)):
             fixed[node] = total
         else:
-            roots.update({operand: None for operand in node.inputs if operand in fixed and operand.inputs})
-    roots.update({node: None for node in outputs if node in fixed and node.inputs})
+            roots.update({_unrepeated(operand): None for operand in node.inputs if operand in fixed})
+    roots.update({_unrepeated(node): None for node in outputs if node in fixed})
+    roots = {node: None for node in roots if node.inputs}
     if not roots:
         return list(outputs)
     folded = _computed(list(roots), context)
@@ -150,6 +151,12 @@ def fold_constants(outputs: Sequence[Node], context: Context) -> list[Node]:
     if context.log is not None:
         context.log.extend(Step(context.stage, "fold", old, new) for old, new in folded.items())
     return replace(context.order(outputs), folded, outputs)
+
+
+def _unrepeated(node: Node) -> Node:
+    while isinstance(node.op, BroadcastTo):
+        node = node.inputs[0]
+    return node
 
 
 def _foldable(node: Node, total: int) -> bool:
