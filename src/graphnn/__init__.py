@@ -16,6 +16,7 @@ import importlib as _importlib
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
+from graphnn import rewrite
 from graphnn.compile.function import Function, evaluate, function
 from graphnn.compile.trace import Trace, trace
 from graphnn.errors import (
