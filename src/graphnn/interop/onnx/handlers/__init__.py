@@ -11,6 +11,8 @@ from graphnn.interop.onnx.handlers import (
     movement,
     normalization,
     pooling,
+    quantization,
+    randomness,
     recurrent,
     reduction,
     resize,
@@ -21,5 +23,6 @@ from graphnn.interop.onnx.handlers import (
 
 __all__ = [
     "activation", "attention", "control", "convolution", "elementwise", "indexing", "losses", "movement", "normalization",
-    "pooling", "recurrent", "reduction", "resize", "signal", "training", "vision",
+    "pooling", "quantization", "randomness", "recurrent", "reduction", "resize", "signal",
+    "training", "vision",
 ]  # fmt: skip
