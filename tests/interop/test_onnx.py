@@ -204,6 +204,34 @@ def test_unknown_names_of_values():
         load(_reshape()).specialise(shap=1)
 
 
+# --- random numbers ---
+
+
+def test_random_numbers_come_from_streams():
+    nodes = [
+        node("RandomNormal", [], ["a"], shape=[2000], mean=3.0, scale=0.5, seed=1.5),
+        node("RandomUniformLike", ["x"], ["b"], low=-1.0, high=1.0, name="first"),
+        node("RandomUniformLike", ["x"], ["c"], low=-1.0, high=1.0, name="second"),
+        node("Bernoulli", ["p"], ["d"], dtype=T.INT64),
+        node("Multinomial", ["logits"], ["e"], sample_size=2000),
+    ]
+    outputs = dict.fromkeys("abc", (T.FLOAT, None)) | {"d": (T.INT64, None), "e": (T.INT32, None)}
+    constants = {"p": np.full(2000, 0.25, np.float32), "logits": np.log(np.float32([[0.5, 0.2, 0.3]]))}
+    m = model(nodes, {"x": (T.FLOAT, ("n", 20))}, outputs, constants)
+    f, x = load(m), np.zeros((100, 20), np.float32)
+    a, b, c, d, e = f(x)
+    assert abs(a.mean() - 3) < 0.05
+    assert abs(a.std() - 0.5) < 0.05
+    assert abs(b.mean()) < 0.05
+    assert b.min() < -0.9
+    assert b.max() > 0.9
+    assert abs(np.corrcoef(b.ravel(), c.ravel())[0, 1]) < 0.1
+    assert abs(d.mean() - 0.25) < 0.05
+    np.testing.assert_allclose(np.bincount(e.ravel()) / 2000, [0.5, 0.2, 0.3], atol=0.05)
+    assert not np.array_equal(f(x)[0], a)  # the next call draws anew
+    np.testing.assert_array_equal(load(m)(x)[0], a)  # and a new function begins anew
+
+
 # --- what is refused ---
 
 
@@ -518,6 +546,11 @@ def test_what_cannot_be_saved():
         save(gn.function([x], x * w, updates={w: w + 1}))
     with pytest.raises(GraphError, match="save takes a function, a module or nodes"):
         save(3)
+
+
+def test_where_nothing_can_be_written(tmp_path):
+    with pytest.raises(ModelError, match="cannot be written"):
+        save(gn.placeholder("x", (2,)) + 1, tmp_path / "nowhere" / "m.onnx")
 
 
 def test_derivatives_are_saved_too():
