@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import graphnn as gn
 from graphnn.functions.creation import size_node
+from graphnn.functions.grids import interpolated
 from graphnn.interop.onnx.handlers.convolution import each, explicit_pads, kernel_shape, spatial_count, with_bias
 from graphnn.interop.onnx.registry import Call, onnx_op
 from graphnn.ir.dims import Size, exact_quotient
@@ -118,15 +119,13 @@ def deform_conv(
     if offset.shape[1] != parts * inside * count:
         raise call.error(f"the offsets {offset.spec} are not {parts * inside * count} for each place")
     moved = gn.reshape(offset, (x.shape[0], parts, *kernel, count, *out))
-    coordinates = [_moved(moved, axis, x.shape[2 + axis], kernel, strides, dilations, pads) for axis in range(count)]
-    places = gn.stack(coordinates[::-1], axis=2 + 2 * count)  # [batch, parts, *kernel, *out, count]
+    places = [_moved(moved, axis, kernel, strides[axis], dilations[axis], pads[axis][0]) for axis in range(count)]
     found = []
     for part in range(parts):
-        # Of the axes of a grid there are as many as of the image: kernel and first axis of the result become one.
-        grid = gn.reshape(places[:, part], (x.shape[0], inside * out[0], *out[1:], count))
-        images = x[:, part * per_part : (part + 1) * per_part]
-        values = gn.grid_sample(images, grid, layout="channels_first")
-        values = gn.reshape(values, (x.shape[0], per_part, inside, *out))
+        images = gn.moveaxis(x[:, part * per_part : (part + 1) * per_part], 1, -1)
+        points = [place[:, part] for place in places]
+        values = interpolated(images, points, method="linear", padding="zeros")  # [batch, *kernel, *out, channels]
+        values = gn.reshape(gn.moveaxis(values, -1, 1), (x.shape[0], per_part, inside, *out))
         if mask is not None:
             shares = gn.reshape(mask, (x.shape[0], parts, inside, *out))[:, part]
             values = values * gn.expand_dims(shares, axis=1)
@@ -137,16 +136,8 @@ def deform_conv(
     return with_bias(call, gn.reshape(matrix @ rows, (x.shape[0], outputs, *out)), bias)
 
 
-def _moved(
-    offset: Node,
-    axis: int,
-    length: Size,
-    kernel: Sequence[int],
-    strides: Sequence[int],
-    dilations: Sequence[int],
-    pads: Sequence[tuple[int, int]],
-) -> Node:
-    """The coordinates along one axis, from -1 to 1 between the borders, of all elements of all patches."""
+def _moved(offset: Node, axis: int, kernel: Sequence[int], stride: int, dilation: int, before: int) -> Node:
+    """The places along one axis, in elements, of all elements of all patches: ``[batch, parts, *kernel, *out]``."""
     count = len(kernel)
 
     def along(place: int, step: int) -> Node:
@@ -155,6 +146,5 @@ def _moved(
         size = offset.shape[2 + place] if place < count else offset.shape[3 + place]
         return gn.reshape(gn.arange(size, dtype=offset.dtype) * step, shape)
 
-    place = along(axis, dilations[axis]) + along(count + axis, strides[axis]) - pads[axis][0]
-    moved = place + offset[(slice(None),) * (2 + count) + (axis,)]
-    return (2 * moved + 1) / size_node(length, offset.dtype) - 1
+    place = along(axis, dilation) + along(count + axis, stride) - before
+    return place + offset[(slice(None),) * (2 + count) + (axis,)]
