@@ -195,8 +195,28 @@ def test_a_static_value_beside_its_size():
 def test_too_much_of_it():
     f = load(model([node("NonZero", ["x"], ["y"])], {"x": (T.FLOAT, ("n",))}, {"y": (T.INT64, None)}))
     assert f([1.0, 0.0, 2.0]).tolist() == [[0, 2]]
-    with pytest.raises(UnsupportedError, match="depends on the values of 'x', which have 2000000 elements"):
+    with pytest.raises(UnsupportedError, match="depends on 'x' is part of the graph and has 2000000 elements"):
         f(np.zeros(2_000_000, np.float32))
+
+
+def test_branches_by_computed_conditions():
+    """There is a graph for each truth value, not for each input; and it has derivatives."""
+    then, other = (
+        helper.make_graph(
+            [node(op, ["x"], [f"{op}_out"])], op, [], [helper.make_tensor_value_info(f"{op}_out", T.FLOAT, None)]
+        )
+        for op in ("Neg", "Identity")
+    )
+    nodes = [
+        node("ReduceSum", ["x"], ["s"], keepdims=0),
+        node("Less", ["s", "zero"], ["negative"]),
+        node("If", ["negative"], ["y"], then_branch=then, else_branch=other),
+    ]
+    f = load(model(nodes, {"x": (T.FLOAT, ("n",))}, {"y": (T.FLOAT, None)}, {"zero": np.float32(0)}))
+    assert f.static_inputs == ("x",)
+    for value in ([1, -3], [1, 3], [-5, 1], [2, 2], [-1, -1, -1]):
+        assert f(np.float32(value)).tolist() == (np.float32(value) * np.sign(np.sum(value))).tolist()
+    assert len(f._compiled) == 3  # two graphs, and what computes the condition
 
 
 def test_unknown_names_of_values():

@@ -145,15 +145,17 @@ def make_inputs(
 
 
 class Builder:
-    """Builds the nodes of one model once: for given inputs, and values of those that must be known."""
+    """Builds the nodes of one model once, for given inputs and answers to what must be known of their values."""
 
-    def __init__(self, model: ModelRecord, parameters: Mapping[str, Node], budget: int) -> None:
+    def __init__(
+        self, model: ModelRecord, parameters: Mapping[str, Node], budget: int, answers: Sequence[Array] = ()
+    ) -> None:
         self._model, self._parameters, self._budget = model, parameters, budget
-        self._statics = Statics(budget)
+        self._statics = Statics(budget, answers)
         self._count = 0
 
     def build(self, inputs: Mapping[str, Node]) -> list[Node]:
-        """The outputs of the model, in its order; `Needed` if the value of an input must be known for it."""
+        """The outputs of the model, in its order; `Needed` if a value must be known for it."""
         graph = self._model.graph
         environment = {**self._parameters, **inputs}
         self._run(graph.nodes, environment, self._model.opsets)
