@@ -163,6 +163,28 @@ def test_fourier_transforms(n):
             assert (found[:, 0, :, 1] == 0).all()
 
 
+# --- moved convolutions ---
+
+
+@pytest.mark.parametrize(("lengths", "kernel"), [((7,), (3,)), ((5, 6), (2, 3)), ((3, 4, 3), (2, 1, 2))])
+def test_a_deformed_convolution_without_offsets_is_a_convolution(lengths, kernel):
+    count = len(lengths)
+    x, w = RNG.normal(size=(2, 4, *lengths)), RNG.normal(size=(6, 2, *kernel))
+    strides, dilations = [2, 1, 1][:count], [1, 2, 1][:count]
+    pads = [1] * count + [0] * count
+    attributes = {"strides": strides, "dilations": dilations, "pads": pads, "group": 2}
+    expected = load(model("Conv", {"x": x, "w": w}, ["y"], attributes))(x, w)
+    offset = np.zeros((2, 2 * int(np.prod(kernel)) * count, *expected.shape[2:]))
+    inputs = {"x": x, "w": w, "offset": offset}
+    f = load(model("DeformConv", inputs, ["y"], {**attributes, "offset_group": 2}))
+    assert_close(f(*inputs.values()), expected, rtol=1e-12, atol=1e-12)
+    # All places moved by one element along the last axis are those of an image that is moved the other way.
+    offset.reshape(2, -1, count, *expected.shape[2:])[:, :, -1] = 1.0
+    left = np.concatenate([x[..., 1:], np.zeros_like(x[..., :1])], axis=-1)
+    inner = (..., slice(1, None))  # at the left border the padding differs
+    assert_close(f(x, w, offset)[inner], f(left, w, 0 * offset)[inner], rtol=1e-12, atol=1e-12)
+
+
 # --- small integers ---
 
 
