@@ -39,6 +39,9 @@ _STUMBLES = (
     ValueError,
 )
 
+DEEPEST_CALLS = 64
+"""How many functions of a model may be inside each other."""
+
 MOST_BUILT = 200_000
 """How many ONNX nodes one graph may come from, those of loops counted once for each round."""
 
@@ -145,15 +148,17 @@ def make_inputs(
 
 
 class Builder:
-    """Builds the nodes of one model once: for given inputs, and values of those that must be known."""
+    """Builds the nodes of one model once, for given inputs and answers to what must be known of their values."""
 
-    def __init__(self, model: ModelRecord, parameters: Mapping[str, Node], budget: int) -> None:
+    def __init__(
+        self, model: ModelRecord, parameters: Mapping[str, Node], budget: int, answers: Sequence[Array] = ()
+    ) -> None:
         self._model, self._parameters, self._budget = model, parameters, budget
-        self._statics = Statics(budget)
-        self._count = 0
+        self._statics = Statics(budget, answers)
+        self._count = self._depth = 0
 
     def build(self, inputs: Mapping[str, Node]) -> list[Node]:
-        """The outputs of the model, in its order; `Needed` if the value of an input must be known for it."""
+        """The outputs of the model, in its order; `Needed` if a value must be known for it."""
         graph = self._model.graph
         environment = {**self._parameters, **inputs}
         self._run(graph.nodes, environment, self._model.opsets)
@@ -260,7 +265,11 @@ class Builder:
         values = {**function.attributes, **record.attributes}
         absent = set(function.inputs) - set(environment)
         nodes = [_instantiate(node, values, absent) for node in function.nodes]
+        self._depth += 1
+        if self._depth > DEEPEST_CALLS:
+            raise ModelError(f"the function {function.name!r} lies in {self._depth - 1} others")
         self._run(nodes, environment, function.opsets)
+        self._depth -= 1
         out = [environment.get(name) for name in function.outputs[: len(record.outputs)]]
         for name, node in zip(record.outputs, out, strict=True):
             if name and node is None:

@@ -5,12 +5,16 @@ from graphnn.interop.onnx.handlers import (
     attention,
     control,
     convolution,
+    creation,
     elementwise,
     indexing,
+    linear_attention,
     losses,
     movement,
     normalization,
     pooling,
+    quantization,
+    randomness,
     recurrent,
     reduction,
     resize,
@@ -20,6 +24,7 @@ from graphnn.interop.onnx.handlers import (
 )
 
 __all__ = [
-    "activation", "attention", "control", "convolution", "elementwise", "indexing", "losses", "movement", "normalization",
-    "pooling", "recurrent", "reduction", "resize", "signal", "training", "vision",
+    "activation", "attention", "control", "convolution", "creation", "elementwise", "indexing", "linear_attention",
+    "losses", "movement", "normalization", "pooling", "quantization", "randomness", "recurrent", "reduction", "resize",
+    "signal", "training", "vision",
 ]  # fmt: skip
