@@ -19,7 +19,9 @@ from typing import Any as _Any
 from graphnn.compile.function import Function, evaluate, function
 from graphnn.compile.trace import Trace, trace
 from graphnn.errors import (
+    AxisError,
     DataError,
+    DeviceError,
     DifferentiationError,
     DTypeError,
     ExecutionError,
@@ -86,6 +88,7 @@ from graphnn.functions.linear_algebra import (
     lstsq,
     matrix_norm,
     matrix_power,
+    matrix_rank,
     matrix_trace,
     outer,
 )
@@ -239,7 +242,7 @@ from graphnn.transform.forward import jvp
 from graphnn.transform.reverse import grad, vjp
 
 if _TYPE_CHECKING:
-    from graphnn import data, losses, metrics, nn, optim, testing
+    from graphnn import array_api, data, losses, metrics, nn, optim, testing
     from graphnn.train.history import History
     from graphnn.train.trainer import Trainer
     from graphnn.view.chart import chart
@@ -269,7 +272,7 @@ _LAZY = {
     "summary": "graphnn.view.summary",
     "text": "graphnn.view.text",
 }
-_MODULES = ("data", "losses", "metrics", "nn", "optim", "testing")
+_MODULES = ("array_api", "data", "losses", "metrics", "nn", "optim", "testing")
 
 # What other libraries call it, and what to write here.
 _ELSEWHERE = {

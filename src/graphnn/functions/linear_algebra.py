@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from graphnn.errors import GraphError, ShapeError
 from graphnn.functions.creation import eye
 from graphnn.functions.statistics import vector_norm
-from graphnn.ir.dtype import bool_
+from graphnn.ir.dtype import bool_, int64
 from graphnn.ir.node import Node, explain
 from graphnn.ir.op import Cotangent
 from graphnn.ir.spec import normalize_axis, shape_text
-from graphnn.ops.arithmetic import abs
+from graphnn.ops.arithmetic import abs, round
+from graphnn.ops.bitwise import astype
 from graphnn.ops.comparison import where
 from graphnn.ops.composite import composite
 from graphnn.ops.contraction import matmul, tensordot
@@ -19,7 +21,7 @@ from graphnn.ops.kinds import check_kind
 from graphnn.ops.linalg import check_square, identity_of, pinv, solve
 from graphnn.ops.movement import Reshape, broadcast_to, matrix_transpose, permute_dims, squeeze, stack
 from graphnn.ops.operands import Operand, as_node, as_nodes
-from graphnn.ops.reduction import max, sum
+from graphnn.ops.reduction import max, min, sum
 
 
 @composite(latex="{0:41}^{{-1}}")
@@ -111,7 +113,7 @@ def matrix_norm(x: Operand, /, *, keepdims: bool = False, ord: float | str = "fr
     ----------
     keepdims : keep the last two axes with the size 1
     ord : ``"fro"`` for the root of the sum of squares, ``1`` for the largest sum of magnitudes of a column, ``inf`` for that
-        of a row
+        of a row, ``-1`` and ``-inf`` for the smallest ones
 
     >>> gn.evaluate(gn.matrix_norm([[1.0, 2.0], [2.0, 4.0]]))
     array(5., dtype=float32)
@@ -124,17 +126,31 @@ def matrix_norm(x: Operand, /, *, keepdims: bool = False, ord: float | str = "fr
         )
     if ord == "fro":
         return vector_norm(node, axis=(-2, -1), keepdims=keepdims)
-    if ord not in (1, math.inf):
-        raise GraphError(f"matrix_norm: ord is 'fro', 1 or inf, not {ord!r}")
-    along = -2 if ord == 1 else -1
-    largest = max(sum(abs(node), axis=along, keepdims=True), axis=(-2, -1), keepdims=True)
-    return largest if keepdims else squeeze(largest, (-2, -1))
+    if ord not in (1, -1, math.inf, -math.inf):
+        raise GraphError(f"matrix_norm: ord is 'fro', 1, -1, inf or -inf, not {ord!r}")
+    along = -2 if ord in (1, -1) else -1
+    choose = max if ord in (1, math.inf) else min
+    chosen = choose(sum(abs(node), axis=along, keepdims=True), axis=(-2, -1), keepdims=True)
+    return chosen if keepdims else squeeze(chosen, (-2, -1))
 
 
-def matrix_trace(x: Operand, /, *, offset: int = 0) -> Node:
+def matrix_rank(x: Operand, /, *, rtol: float | None = None) -> Node:
+    """How many singular values of a matrix are larger than `rtol` times the largest one (int64): ``[..., m, n] -> [...]``.
+
+    The default of `rtol` is ``max(m, n)`` times the rounding unit. It is the trace of the projection ``pinv(x) @ x``.
+
+    >>> gn.evaluate(gn.matrix_rank([[1.0, 2.0], [2.0, 4.0]]))
+    array(1)
+    """
+    node = as_node(x)
+    inverse = pinv(node, rtol=rtol)
+    return astype(round(sum(matrix_transpose(inverse) * node, axis=(-2, -1))), int64)
+
+
+def matrix_trace(x: Operand, /, *, offset: int = 0, dtype: Any = None) -> Node:
     """The sum of the diagonal of matrices, or of the one `offset` places right of it: ``[..., m, n] -> [...]``.
 
-    (``gn.trace`` shows the passes of a computation step by step.)
+    The data type is that of `sum`. (``gn.trace`` shows the passes of a computation step by step.)
 
     >>> gn.evaluate(gn.matrix_trace([[1.0, 2.0], [3.0, 4.0]]))
     array(5., dtype=float32)
@@ -144,7 +160,8 @@ def matrix_trace(x: Operand, /, *, offset: int = 0) -> Node:
     if node.ndim < 2:
         raise ShapeError(f"matrix_trace takes matrices, not {shape_text(node.shape)}")
     diagonal = eye(*node.shape[-2:], k=offset, dtype=bool_)
-    return sum(where(diagonal, node, as_node(0 if node.dtype.is_integer else 0.0, node.dtype)), axis=(-2, -1))
+    kept = where(diagonal, node, as_node(0 if node.dtype.is_integer else 0.0, node.dtype))
+    return sum(kept, axis=(-2, -1), dtype=dtype)
 
 
 def outer(x: Operand, y: Operand, /) -> Node:
