@@ -18,8 +18,6 @@ https://data-apis.org/array-api/2024.12.
 Array(5., dtype=float32)
 """
 
-from __future__ import annotations
-
 import math as _math
 from typing import Any as _Any
 

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from graphnn.array_api import _keys
-from graphnn.array_api._run import run, scalar_array
-from graphnn.errors import DeviceError, DTypeError, GraphError, NodeUseError, ShapeError
+from graphnn.array_api._run import reworded, run, scalar_array
+from graphnn.errors import DeviceError, DTypeError, GraphError, GraphnnError, NodeUseError, ShapeError
 from graphnn.ir.arrays import Array as NumpyArray
 from graphnn.ir.arrays import is_plain, native
 from graphnn.ir.dtype import ALL, DType, as_dtype, bfloat16, check_scalar, promote, result_dtype
@@ -322,8 +322,11 @@ def arrays_of(name: str, *values: object) -> list[NumpyArray]:
     dtypes = [dtype_of(array) for array in out if array is not None]
     if not dtypes:
         raise DTypeError(f"{name}: one operand must be an array", "Make one: xp.asarray(2.0).")
-    wanted = result_dtype(name, *dtypes)
-    return [number(name, v, wanted) if array is None else array for v, array in zip(values, out, strict=True)]
+    try:
+        wanted = result_dtype(name, *dtypes)
+        return [number(name, v, wanted) if array is None else array for v, array in zip(values, out, strict=True)]
+    except GraphnnError as error:
+        raise reworded(error) from None
 
 
 def _advice(value: object) -> str:

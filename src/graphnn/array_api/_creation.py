@@ -21,7 +21,7 @@ from graphnn.array_api._array import (
 )
 from graphnn.array_api._data_types import astype, dtype_named, result_type
 from graphnn.array_api._run import run, run_once
-from graphnn.errors import DTypeError, NodeUseError
+from graphnn.errors import DTypeError, GraphnnError, NodeUseError
 from graphnn.functions import creation, indexing, manipulation
 from graphnn.ir.arrays import as_numpy
 from graphnn.ir.dtype import DEFAULT_FLOAT, DEFAULT_INT, DType, bool_
@@ -77,7 +77,10 @@ def _of_numbers(obj: Any, dtype: DType | None) -> Array:
         dtype = result_type(*inner)
     elif not inner:
         _check_real(as_numpy(obj))
-    made: Any = constant(obj, dtype)
+    try:
+        made: Any = constant(obj, dtype)
+    except GraphnnError as error:
+        raise type(error)(error.headline.replace("constant:", "asarray:"), *error.hints) from None
     return wrap(made.op.payload.array.copy())
 
 

@@ -96,8 +96,14 @@ def repeat(x: Array, repeats: int | Array, /, *, axis: int | None = None) -> Arr
         return wrap(run(_repeat, [array], repeats=whole("repeat", repeats), axis=place)[0])
     if repeats.ndim == 0 or repeats.size == 1:
         return repeat(x, int(apply(_single, repeats)), axis=axis)
+    if bool(apply(_some_negative, repeats)):
+        raise ShapeError("repeat: the numbers of times are whole numbers from 0, but one is negative")
     total = int(apply(reduction.sum, repeats))
     return wrap(run(_repeat_each, [array, repeats._array], axis=place, size=total)[0])
+
+
+def _some_negative(x: Node) -> Node:
+    return reduction.any(x < 0)
 
 
 def _single(x: Node) -> Node:

@@ -7,6 +7,8 @@ same key only runs the plan, so what is left of the price of eager computing is 
 from __future__ import annotations
 
 import math
+import re
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +16,7 @@ import numpy as np
 
 from graphnn.backend.base import Executable
 from graphnn.backend.numpy import NumpyBackend
-from graphnn.errors import ExecutionError
+from graphnn.errors import ExecutionError, GraphnnError
 from graphnn.ir.arrays import Array as NumpyArray
 from graphnn.ir.dtype import as_dtype
 from graphnn.ir.graph import topological
@@ -68,7 +70,10 @@ def _planned(
 def _plan(function: Callable[..., Any], arrays: Sequence[NumpyArray], static: dict[str, Any]) -> tuple[Executable, int]:
     """The plan, and how many bytes its constants take."""
     inputs = [placeholder(f"x{i + 1}", array.shape, as_dtype(array.dtype)) for i, array in enumerate(arrays)]
-    made = function(*inputs, **static)
+    try:
+        made = function(*inputs, **static)
+    except GraphnnError as error:
+        raise reworded(error) from None
     outputs = optimize([made] if isinstance(made, Node) else list(made), BACKEND.keeps)
     given = set(inputs)
     leaves = [node for node in topological(outputs) if not node.inputs and node not in given]
@@ -80,6 +85,27 @@ def _here(error: ExecutionError) -> ExecutionError:
     # The plan remembers the line of the first call; what failed is this one.
     rows = [row._replace(where="") for row in error.operands]
     return type(error)(error.headline, *error.hints, operands=rows, at=str(user_source() or ""))
+
+
+_METHOD = re.compile(r"([\w\[\]]+)\.astype\('(\w+)'\)(?:\.(mean|sum)\(\))?")
+
+_NAME = re.compile(r"\bgn\.(\w+)")
+
+
+def reworded(error: GraphnnError) -> GraphnnError:
+    """The same error with advice in the words of the standard, whose arrays have no methods."""
+
+    def function(match: re.Match[str]) -> str:
+        x, dtype, more = match.groups()
+        return f"xp.{more}(xp.astype({x}, xp.{dtype}))" if more else f"xp.astype({x}, xp.{dtype})"
+
+    here = sys.modules["graphnn.array_api"]
+
+    def name(match: re.Match[str]) -> str:
+        return f"xp.{match[1]}" if match[1] in vars(here) else match[0]
+
+    hints = [_NAME.sub(name, _METHOD.sub(function, hint)) for hint in error.hints]
+    return type(error)(error.headline, *hints, operands=error.operands, at=error.at)
 
 
 def scalar_array(value: bool | int | float, dtype: np.dtype[Any]) -> NumpyArray:

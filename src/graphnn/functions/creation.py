@@ -136,7 +136,12 @@ def eye(n_rows: Any, n_cols: Any = None, /, *, k: int = 0, dtype: Any = DEFAULT_
     """
     rows = Iota(as_size(n_rows), DEFAULT_INT)()
     columns = Iota(as_size(n_rows if n_cols is None else n_cols), DEFAULT_INT)()
-    return astype(expand_dims(rows, axis=1) + k == columns, dtype)
+    return astype(expand_dims(rows, axis=1) + offset_of(k) == columns, dtype)
+
+
+def offset_of(k: int) -> int:
+    """The number of a diagonal, brought into a range that int64 can compute with: beyond it there is no matrix."""
+    return min(max(k, -(2**62)), 2**62)
 
 
 def dim_size(x: Operand, /, axis: int, *, dtype: Any = DEFAULT_INT) -> Node:
