@@ -186,6 +186,23 @@ def test_half_precision_works_too():
         assert xp.finfo(dtype).bits == 16
 
 
+def test_what_others_do_beyond_the_standard():
+    """NumPy's scalars are numbers, len() is there, a value may have axes of size 1 more than its place has."""
+    x = xp.asarray([1.0, 2.0])
+    for made in (x * np.float32(2), np.float64(2) * x, np.int64(2) * x, xp.multiply(x, np.int8(2))):
+        assert made.dtype is xp.float32
+        assert values(made) == [2.0, 4.0]
+    assert len(xp.zeros((3, 2))) == 3
+    with pytest.raises(TypeError, match=r"has no len\(\)"):
+        len(xp.asarray(1))
+    assert values(xp.full(2, xp.asarray(1.0), dtype=xp.int8)) == [1, 1]
+    assert xp.full(2, xp.asarray(1, dtype=xp.int16)).dtype is xp.int16
+    assert xp.full(2, np.int64(3)).dtype is xp.int64
+    x[0] = xp.asarray([7.0])
+    x[1:] = xp.asarray([[8.0]])
+    assert values(x) == [7.0, 8.0]
+
+
 MISTAKES = [
     (lambda x: x + 1j, TypeError, "add: graphnn has no complex numbers: 1j"),
     (lambda x: xp.asarray(1j), TypeError, "asarray: graphnn has no complex numbers"),

@@ -27,6 +27,9 @@ DEVICE = "cpu"
 
 NO_COMPLEX = "graphnn computes with real numbers. Keep the real and the imaginary part in two arrays."
 
+NUMBERS: tuple[type, ...] = (bool, int, float, complex, np.number, np.bool_)
+"""Python's numbers, and NumPy's scalars, which count as such."""
+
 ArrayLike: TypeAlias = "Array | bool | int | float"
 """What may stand beside an array: another one, or a Python number, which takes its data type."""
 
@@ -34,8 +37,9 @@ _Operator: TypeAlias = Callable[["Array", Any], Any]
 _DTYPES: dict[int, DType] = {dtype.numpy.num: dtype for dtype in ALL if dtype is not bfloat16}
 
 
-def _operators(function: Callable[..., Node], *scalars: type) -> tuple[_Operator, _Operator, _Operator]:
+def _operators(function: Callable[..., Node]) -> tuple[_Operator, _Operator, _Operator]:
     """The methods behind ``x + y``, behind ``y + x`` where only the right one is ours, and behind ``x += y``."""
+    scalars: tuple[type, ...] = () if function is contraction.matmul else NUMBERS
 
     def forward(self: Array, other: Any, /) -> Any:
         return apply(function, self, other) if isinstance(other, (Array, *scalars)) else NotImplemented
@@ -64,8 +68,8 @@ class Array:
     """An array with a value, of the Python array API standard: made by `asarray` and the other functions.
 
     It has the attributes, operators and methods of the standard, and beside them only what Python and NumPy ask for:
-    ``repr``, iteration along the first axis, and ``numpy.asarray(x)``. Operators and functions give new arrays that share
-    memory with nothing; ``x[key] = value`` and ``x += y`` change x itself.
+    ``repr``, ``len``, iteration along the first axis, and ``numpy.asarray(x)``. Operators and functions give new arrays
+    that share memory with nothing; ``x[key] = value`` and ``x += y`` change x itself.
 
     >>> x = gn.array_api.asarray([[1.0, 2.0], [3.0, 4.0]])
     >>> x @ x.mT + 1
@@ -221,6 +225,11 @@ class Array:
             raise NodeUseError("an array without axes cannot be iterated over", "It is one number: float(x).")
         return (self[i] for i in range(self.shape[0]))
 
+    def __len__(self) -> int:
+        if not self._array.ndim:
+            raise NodeUseError("an array without axes has no len()", "It is one number: float(x).")
+        return self.shape[0]
+
     def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> NumpyArray:
         return np.array(self._array, dtype, copy=copy)
 
@@ -238,25 +247,25 @@ class Array:
 
     # --- operators: each with its reflected and its in-place form ---
 
-    __add__, __radd__, __iadd__ = _operators(arithmetic.add, int, float, complex)
-    __sub__, __rsub__, __isub__ = _operators(arithmetic.subtract, int, float, complex)
-    __mul__, __rmul__, __imul__ = _operators(arithmetic.multiply, int, float, complex)
-    __truediv__, __rtruediv__, __itruediv__ = _operators(arithmetic.divide, int, float, complex)
-    __floordiv__, __rfloordiv__, __ifloordiv__ = _operators(arithmetic.floor_divide, int, float, complex)
-    __mod__, __rmod__, __imod__ = _operators(arithmetic.remainder, int, float, complex)
-    __pow__, __rpow__, __ipow__ = _operators(exponential.pow, int, float, complex)
+    __add__, __radd__, __iadd__ = _operators(arithmetic.add)
+    __sub__, __rsub__, __isub__ = _operators(arithmetic.subtract)
+    __mul__, __rmul__, __imul__ = _operators(arithmetic.multiply)
+    __truediv__, __rtruediv__, __itruediv__ = _operators(arithmetic.divide)
+    __floordiv__, __rfloordiv__, __ifloordiv__ = _operators(arithmetic.floor_divide)
+    __mod__, __rmod__, __imod__ = _operators(arithmetic.remainder)
+    __pow__, __rpow__, __ipow__ = _operators(exponential.pow)
     __matmul__, __rmatmul__, __imatmul__ = _operators(contraction.matmul)
-    __and__, __rand__, __iand__ = _operators(bitwise.bitwise_and, int, bool)
-    __or__, __ror__, __ior__ = _operators(bitwise.bitwise_or, int, bool)
-    __xor__, __rxor__, __ixor__ = _operators(bitwise.bitwise_xor, int, bool)
-    __lshift__, __rlshift__, __ilshift__ = _operators(bitwise.bitwise_left_shift, int)
-    __rshift__, __rrshift__, __irshift__ = _operators(bitwise.bitwise_right_shift, int)
-    __lt__ = _operators(comparison.less, int, float, complex)[0]
-    __le__ = _operators(comparison.less_equal, int, float, complex)[0]
-    __gt__ = _operators(comparison.greater, int, float, complex)[0]
-    __ge__ = _operators(comparison.greater_equal, int, float, complex)[0]
-    __eq__ = _operators(comparison.equal, bool, int, float, complex)[0]
-    __ne__ = _operators(comparison.not_equal, bool, int, float, complex)[0]
+    __and__, __rand__, __iand__ = _operators(bitwise.bitwise_and)
+    __or__, __ror__, __ior__ = _operators(bitwise.bitwise_or)
+    __xor__, __rxor__, __ixor__ = _operators(bitwise.bitwise_xor)
+    __lshift__, __rlshift__, __ilshift__ = _operators(bitwise.bitwise_left_shift)
+    __rshift__, __rrshift__, __irshift__ = _operators(bitwise.bitwise_right_shift)
+    __lt__ = _operators(comparison.less)[0]
+    __le__ = _operators(comparison.less_equal)[0]
+    __gt__ = _operators(comparison.greater)[0]
+    __ge__ = _operators(comparison.greater_equal)[0]
+    __eq__ = _operators(comparison.equal)[0]
+    __ne__ = _operators(comparison.not_equal)[0]
 
     def __neg__(self, /) -> Array:
         return apply(arithmetic.negative, self)
@@ -318,7 +327,7 @@ def arrays_of(name: str, *values: object) -> list[NumpyArray]:
     """
     if all(map(_is_array, values)):
         return [value._array for value in values]  # type: ignore[attr-defined]
-    out = [array_of(name, value) if not isinstance(value, (bool, int, float, complex)) else None for value in values]
+    out = [array_of(name, value) if not isinstance(value, NUMBERS) else None for value in values]
     dtypes = [dtype_of(array) for array in out if array is not None]
     if not dtypes:
         raise DTypeError(f"{name}: one operand must be an array", "Make one: xp.asarray(2.0).")
@@ -333,12 +342,16 @@ def _advice(value: object) -> str:
     return "Make one of it: xp.asarray(values)." if isinstance(value, (np.ndarray, np.generic, list, tuple)) else ""
 
 
+def plain_number(value: Any) -> Any:
+    """A number as one of Python's own kinds, also where it is a scalar of NumPy."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def number(name: str, value: Any, dtype: DType) -> NumpyArray:
     """A Python number as an array of a data type, which it must fit."""
-    if isinstance(value, complex):
+    plain = plain_number(value)
+    if isinstance(plain, complex):
         raise DTypeError(f"{name}: graphnn has no complex numbers: {value!r}", NO_COMPLEX)
-    # NumPy's float64 is a Python float too; the messages know the plain kinds only.
-    plain = value if isinstance(value, bool) else int(value) if isinstance(value, int) else float(value)
     check_scalar(name, plain, dtype)
     return scalar_array(plain, dtype.numpy)
 

@@ -15,11 +15,13 @@ from graphnn.array_api._array import (
     check_device,
     from_numpy,
     number,
+    plain_number,
     whole,
     wholes,
     wrap,
 )
 from graphnn.array_api._data_types import astype, dtype_named, result_type
+from graphnn.array_api._manipulation import reshape
 from graphnn.array_api._run import run, run_once
 from graphnn.errors import DTypeError, GraphnnError, NodeUseError
 from graphnn.functions import creation, indexing, manipulation
@@ -98,14 +100,21 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> A
     return from_numpy(np.from_dlpack(x), copy=copy)
 
 
-def _filled(shape: Any, value: bool | int | float, dtype: DType) -> Array:
+def _filled(shape: Any, value: Any, dtype: DType) -> Array:
     sizes = wholes("shape", shape)
     sizes = sizes if isinstance(sizes, tuple) else (sizes,)
-    return wrap(run(broadcast_to, [number("full", value, dtype)], shape=sizes)[0])
+    if isinstance(value, Array):  # beyond the standard, but some code gives an array without axes
+        one = astype(reshape(value, ()), dtype)._array
+    else:
+        one = number("full", value, dtype)
+    return wrap(run(broadcast_to, [one], shape=sizes)[0])
 
 
-def _default_of(value: bool | int | float) -> DType:
-    return bool_ if isinstance(value, bool) else DEFAULT_INT if isinstance(value, int) else DEFAULT_FLOAT
+def _default_of(value: Any) -> DType:
+    if isinstance(value, Array):
+        return value.dtype
+    plain = plain_number(value)
+    return bool_ if isinstance(plain, bool) else DEFAULT_INT if isinstance(plain, int) else DEFAULT_FLOAT
 
 
 def full(

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphnn.array_api._array import NO_COMPLEX, Array, array_of, check_device, number, wrap
+from graphnn.array_api._array import NO_COMPLEX, NUMBERS, Array, array_of, check_device, number, wrap
 from graphnn.array_api._run import run
 from graphnn.errors import DTypeError, GraphError, listing
 from graphnn.ir.dtype import ALL, DType, as_dtype, bfloat16, promote, result_dtype
@@ -141,8 +141,8 @@ def result_type(*arrays_and_dtypes: Any) -> DType:
     >>> gn.array_api.result_type(gn.int8, gn.uint8, 5)
     int16
     """
-    numbers = [value for value in arrays_and_dtypes if isinstance(value, (bool, int, float, complex))]
-    dtypes = [_dtype_of(v) for v in arrays_and_dtypes if not isinstance(v, (bool, int, float, complex))]
+    numbers = [value for value in arrays_and_dtypes if isinstance(value, NUMBERS)]
+    dtypes = [_dtype_of(v) for v in arrays_and_dtypes if not isinstance(v, NUMBERS)]
     if not dtypes:
         raise DTypeError("result_type: one operand must be an array or a data type")
     out = result_dtype("result_type", *dtypes)

@@ -17,6 +17,7 @@ from graphnn.ir.arrays import Array as NumpyArray
 from graphnn.ir.node import Node
 from graphnn.ir.spec import shape_text
 from graphnn.ops.indexing import getitem
+from graphnn.ops.movement import Reshape
 from graphnn.ops.reduction import sum
 
 Form: TypeAlias = "tuple[tuple[int | None, int | None, int | None] | str, ...]"
@@ -134,7 +135,10 @@ def picked(x: Node, *indices: Node, form: Form) -> Node:
 
 
 def changed(x: Node, value: Node, *indices: Node, form: Form) -> Node:
-    """x with a value at a key."""
+    """x with a value at a key. As in NumPy, the value may have more axes of size 1 in front than there are places."""
+    spare = value.ndim - picked(x, *indices, form=form).ndim
+    if spare > 0 and all(size == 1 for size in value.shape[:spare]):
+        value = Reshape(value.shape[spare:])(value)
     made: Node = x.at[key_of(form, indices)].set(value.astype(x.dtype))
     return made
 
