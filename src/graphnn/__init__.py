@@ -86,6 +86,7 @@ from graphnn.functions.linear_algebra import (
     inv,
     kron,
     lstsq,
+    lu_solve,
     matrix_norm,
     matrix_power,
     matrix_rank,
@@ -215,6 +216,7 @@ from graphnn.ops.comparison import (
 from graphnn.ops.composite import composite
 from graphnn.ops.contraction import matmul, tensordot, vecdot
 from graphnn.ops.cumulative import cumulative_max, cumulative_min, cumulative_prod, cumulative_sum
+from graphnn.ops.decompositions import lu, qr
 from graphnn.ops.exponential import erf, exp, exp2, expm1, log, log1p, log2, log10, logaddexp, pow, sqrt
 from graphnn.ops.host import host_op
 from graphnn.ops.indexing import take, take_along_axis
@@ -233,9 +235,12 @@ from graphnn.ops.random import advance, random_bits
 from graphnn.ops.reduction import all, any, argmax, argmin, max, min, prod, sum
 from graphnn.ops.sorting import argsort, searchsorted, sort
 from graphnn.ops.special import betainc, betaln, digamma, erfc, erfinv, i0, i1, lgamma, polygamma, sinc
+from graphnn.ops.spectral import eigh, eigvalsh, svd, svdvals
 from graphnn.ops.trigonometric import acos, acosh, asin, asinh, atan, atan2, atanh, cos, cosh, sin, sinh, tan, tanh
 from graphnn.ops.windows import fold_windows, windows
+from graphnn.transform.branches import cond, switch
 from graphnn.transform.checkpoint import checkpoint
+from graphnn.transform.control import map, scan, while_loop
 from graphnn.transform.custom import custom_gradient
 from graphnn.transform.derived import hessian, hvp, jacfwd, jacobian, jacrev, linearize, value_and_grad
 from graphnn.transform.forward import jvp

@@ -335,11 +335,24 @@ def test_linear_algebra(a):
     near(xp.linalg.slogdet(x).sign, np.linalg.slogdet(a).sign)
     assert_same(xp.linalg.diagonal(x, offset=1), np.diagonal(a, 1, -2, -1))
     near(xp.linalg.trace(x), np.trace(a, axis1=-2, axis2=-1))
-    for ord in ("fro", 1, -1, math.inf, -math.inf):
+    for ord in ("fro", "nuc", 1, -1, 2, -2, math.inf, -math.inf):
         near(xp.linalg.matrix_norm(x, ord=ord), np.linalg.matrix_norm(a, ord=ord))
     for ord in (0, 1, 2, 3, -1, math.inf, -math.inf):
         near(xp.linalg.vector_norm(x, ord=ord, axis=-1), np.linalg.vector_norm(a, ord=ord, axis=-1))
     assert_same(xp.linalg.matrix_rank(x), np.linalg.matrix_rank(a).astype(np.int64))
+    near(xp.linalg.svdvals(x), np.linalg.svdvals(a))
+    near(xp.linalg.eigvalsh(xp.asarray(symmetric)), np.linalg.eigvalsh(symmetric))
+    w, v = xp.linalg.eigh(xp.asarray(symmetric))
+    near((v * xp.expand_dims(w, axis=-2)) @ v.mT, symmetric)
+    for mode in ("reduced", "complete"):
+        q, r = xp.linalg.qr(x[..., :1], mode=mode)
+        near(q @ r, a[..., :1])
+        assert q.shape[-1] == (1 if mode == "reduced" else a.shape[-2])
+    _, r = xp.linalg.qr(-x)
+    assert_same(r, np.triu(np.asarray(r)))  # no -0.0 below the diagonal
+    u, s, vh = xp.linalg.svd(x[..., :1], full_matrices=False)
+    near((u * xp.expand_dims(s, axis=-2)) @ vh, a[..., :1])
+    assert xp.linalg.svd(x[..., :1]).U.shape == a.shape
     near(xp.tensordot(x, x, axes=1), np.tensordot(a, a, axes=1))
     near(xp.vecdot(x, x), np.vecdot(a, a))
 

@@ -26,6 +26,9 @@ def derivatives(build, *points):
     return [value.tolist() for value in reverse]
 
 
+WEIGHTS = np.array([[2.0, 3.0], [5.0, 7.0]])
+ONE, ZERO = [[1.0, 0.0], [0.0, 1.0]], [[0.0, 0.0], [0.0, 0.0]]
+
 UNARY = [
     ("abs", gn.abs, [-2.0, -0.0, 0.0, 3.0], [-1.0, 0.0, 0.0, 1.0]),
     ("relu", gn.relu, [-1.0, -0.0, 0.0, 2.0], [0.0, 0.0, 0.0, 1.0]),
@@ -73,6 +76,13 @@ UNARY = [
     ("std", gn.std, [2.0, 2.0, 2.0, 2.0], [0.0] * 4),
     ("std of a sample", lambda x: gn.std(x, correction=1), [2.0, 2.0], [0.0, 0.0]),
     ("matrix_norm", gn.matrix_norm, [[0.0, 0.0]], [[0.0, 0.0]]),
+    ("eigh, equal eigenvalues", lambda x: gn.eigh(x).eigenvectors * WEIGHTS, ONE, ZERO),
+    ("eigvalsh, equal eigenvalues", lambda x: gn.eigvalsh(x) * WEIGHTS[0], ONE, [[2.0, 0.0], [0.0, 3.0]]),
+    ("eigvalsh, their sum", gn.eigvalsh, ONE, ONE),
+    ("svd, equal singular values, U", lambda x: gn.svd(x).U * WEIGHTS, ONE, [[0.0, -0.5], [0.5, 0.0]]),
+    ("svd, equal singular values, Vh", lambda x: gn.svd(x).Vh * WEIGHTS, ONE, [[0.0, -0.5], [0.5, 0.0]]),
+    ("svd, singular values 0", lambda x: gn.svd(x, full_matrices=False).U * WEIGHTS, ZERO, ZERO),
+    ("svdvals, singular values 0", gn.svdvals, ZERO, ONE),
     ("logsumexp", gn.logsumexp, [-INF, 0.0, 0.0], [0.0, 0.5, 0.5]),
     ("logsumexp of nothing but -inf", gn.logsumexp, [-INF, -INF], [0.0, 0.0]),
     ("where log", lambda x: gn.where(x > 0, gn.log(x), 0.0), [0.0, 2.0], [0.0, 0.5]),

@@ -7,8 +7,6 @@ NumPy backend from then on. Test suites and libraries that know nothing of graph
 There are no complex numbers: ``complex64``, ``complex128`` and the extension ``fft`` are missing, and
 ``__array_namespace_info__().dtypes(kind="complex floating")`` is empty. Kinds do not mix, as everywhere in graphnn:
 int64 + float32 is an error. Python numbers become float32 or int64. float16 and bfloat16 work, beyond the standard.
-Of the extension ``linalg``, eigh, eigvalsh, qr, svd, svdvals and the matrix norms made of singular values are not there
-yet.
 
 Source: Consortium for Python Data API Standards, "Python array API standard 2024.12",
 https://data-apis.org/array-api/2024.12.

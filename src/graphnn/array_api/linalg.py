@@ -1,8 +1,4 @@
-"""The extension ``linalg`` of the standard: decompositions, inverses, norms. The last two axes are those of a matrix.
-
-Not there yet: eigh, eigvalsh, qr, svd, svdvals, and the matrix norms of order 2, -2 and "nuc", which are made of
-singular values.
-"""
+"""The extension ``linalg`` of the standard: decompositions, inverses, norms. The last two axes are those of a matrix."""
 
 from __future__ import annotations
 
@@ -11,17 +7,22 @@ from typing import Any, NamedTuple
 from graphnn.array_api._array import Array, apply, apply_many, array_of, whole, wholes
 from graphnn.array_api._data_types import dtype_named
 from graphnn.array_api._linear_algebra import matmul, matrix_transpose, tensordot, vecdot
-from graphnn.array_api._manipulation import reshape, stack
+from graphnn.array_api._manipulation import broadcast_to, reshape, stack
 from graphnn.errors import ShapeError
 from graphnn.functions import indexing, linear_algebra, statistics
 from graphnn.ir.node import Node
+from graphnn.ir.spec import shape_text
+from graphnn.ops import decompositions, spectral
 from graphnn.ops import linalg as ops
+from graphnn.ops.bitwise import astype
 
 __all__ = [
     "cholesky",
     "cross",
     "det",
     "diagonal",
+    "eigh",
+    "eigvalsh",
     "inv",
     "matmul",
     "matrix_norm",
@@ -30,13 +31,38 @@ __all__ = [
     "matrix_transpose",
     "outer",
     "pinv",
+    "qr",
     "slogdet",
     "solve",
+    "svd",
+    "svdvals",
     "tensordot",
     "trace",
     "vecdot",
     "vector_norm",
 ]
+
+
+class eigh_result(NamedTuple):
+    """The eigenvalues and eigenvectors of symmetric matrices."""
+
+    eigenvalues: Array
+    eigenvectors: Array
+
+
+class qr_result(NamedTuple):
+    """The factors of ``x = Q R``."""
+
+    Q: Array
+    R: Array
+
+
+class svd_result(NamedTuple):
+    """The factors of ``x = U diag(S) Vh``."""
+
+    U: Array
+    S: Array
+    Vh: Array
 
 
 class slogdet_result(NamedTuple):
@@ -79,6 +105,22 @@ def diagonal(x: Array, /, *, offset: int = 0) -> Array:
     return apply(indexing.diagonal, x, offset=whole("diagonal", offset))
 
 
+def eigh(x: Array, /) -> eigh_result:
+    """The eigenvalues, in ascending order, and the eigenvectors of symmetric matrices.
+
+    See `graphnn.eigh`.
+    """
+    return eigh_result(*apply_many(spectral.eigh, x))
+
+
+def eigvalsh(x: Array, /) -> Array:
+    """The eigenvalues of symmetric matrices in ascending order.
+
+    See `graphnn.eigvalsh`.
+    """
+    return apply(spectral.eigvalsh, x)
+
+
 def inv(x: Array, /) -> Array:
     """The inverse of square matrices.
 
@@ -88,7 +130,7 @@ def inv(x: Array, /) -> Array:
 
 
 def matrix_norm(x: Array, /, *, keepdims: bool = False, ord: float | str = "fro") -> Array:
-    """A norm of matrices: ``"fro"``, the sums of magnitudes of columns (1, -1) or rows (inf, -inf).
+    """A norm of matrices: ``"fro"``, sums of magnitudes of columns (1, -1) or rows (inf, -inf), singular values (2, -2, "nuc").
 
     See `graphnn.matrix_norm`.
     """
@@ -112,7 +154,13 @@ def matrix_rank(x: Array, /, *, rtol: float | Array | None = None) -> Array:
 
     See `graphnn.matrix_rank`.
     """
-    return _with_tolerance(linear_algebra.matrix_rank, x, rtol)
+    if isinstance(rtol, Array):
+        return apply(_rank, x, rtol)
+    return apply(linear_algebra.matrix_rank, x, rtol=None if rtol is None else float(rtol))
+
+
+def _rank(x: Node, rtol: Node) -> Node:
+    return linear_algebra.matrix_rank(x, rtol=astype(rtol, x.dtype))
 
 
 def outer(x1: Array, x2: Array, /) -> Array:
@@ -129,23 +177,28 @@ def pinv(x: Array, /, *, rtol: float | Array | None = None) -> Array:
 
     See `graphnn.pinv`.
     """
-    return _with_tolerance(ops.pinv, x, rtol)
-
-
-def _with_tolerance(function: Any, x: Array, rtol: float | Array | None) -> Array:
     if not isinstance(rtol, Array):
-        return apply(function, x, rtol=None if rtol is None else float(rtol))
-    if rtol.ndim == 0:
-        return apply(function, x, rtol=float(rtol))
-    # A tolerance for each matrix of a stack: one after the other.
+        return apply(ops.pinv, x, rtol=None if rtol is None else float(rtol))
     batch = x.shape[:-2]
-    if rtol.shape != batch:
-        raise ShapeError(f"{function.__name__}: {rtol.shape} tolerances for a stack of the shape {batch}")
+    if rtol.shape not in ((), batch):
+        raise ShapeError(f"pinv: {shape_text(rtol.shape)} tolerances for matrices {shape_text(x.shape)}")
     if 0 in batch:
-        return apply(function, x, rtol=None)
-    matrices, tolerances = reshape(x, (-1, *x.shape[-2:])), reshape(rtol, (-1,))
-    made = [apply(function, matrices[i, ...], rtol=float(tolerances[i])) for i in range(tolerances.size)]
+        return apply(ops.pinv, x, rtol=None)
+    # A tolerance for each matrix of a stack: one after the other.
+    matrices = reshape(x, (-1, *x.shape[-2:]))
+    tolerances = reshape(broadcast_to(rtol, batch), (-1,))
+    made = [
+        apply(ops.pinv, matrix, rtol=float(tolerance)) for matrix, tolerance in zip(matrices, tolerances, strict=True)
+    ]
     return reshape(stack(made), (*batch, *made[0].shape))
+
+
+def qr(x: Array, /, *, mode: str = "reduced") -> qr_result:
+    """The factors of ``x = Q R``: Q with orthonormal columns, R upper triangular with a diagonal that is not negative.
+
+    See `graphnn.qr`.
+    """
+    return qr_result(*apply_many(decompositions.qr, x, mode=mode))
 
 
 def slogdet(x: Array, /) -> slogdet_result:
@@ -163,6 +216,22 @@ def solve(x1: Array, x2: Array, /) -> Array:
     """
     array_of("solve", x1), array_of("solve", x2)
     return apply(ops.solve, x1, x2)
+
+
+def svd(x: Array, /, *, full_matrices: bool = True) -> svd_result:
+    """The singular values, in descending order, and the singular vectors of ``x = U diag(S) Vh``.
+
+    See `graphnn.svd`.
+    """
+    return svd_result(*apply_many(spectral.svd, x, full_matrices=bool(full_matrices)))
+
+
+def svdvals(x: Array, /) -> Array:
+    """The singular values in descending order.
+
+    See `graphnn.svdvals`.
+    """
+    return apply(spectral.svdvals, x)
 
 
 def trace(x: Array, /, *, offset: int = 0, dtype: Any = None) -> Array:

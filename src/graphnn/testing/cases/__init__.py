@@ -9,9 +9,11 @@ from graphnn.testing.cases import (
     bitwise,
     comparison,
     contraction,
+    control,
     convolution,
     creation,
     cumulative,
+    decompositions,
     exponential,
     host,
     indexing,
@@ -31,8 +33,8 @@ from graphnn.testing.cases import (
 _FILES = (
     arithmetic, comparison, exponential, trigonometric, bitwise, movement, reduction, contraction,
     indexing, sorting, cumulative, updates, random,
-    activations, creation, linalg, special,
-    windows, convolution, pooling, resize, host,
+    activations, creation, linalg, decompositions, special,
+    windows, convolution, pooling, resize, host, control,
 )  # fmt: skip
 
 

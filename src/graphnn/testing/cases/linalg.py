@@ -128,20 +128,7 @@ CASES = (
             no_scalar=_NO_AXES,
             no_empty="there is no largest element",
         )
-        for ord in (1, -1, np.inf, -np.inf)
-    ),
-    OpCase(
-        functions.matrix_rank,
-        lambda x: np.linalg.matrix_rank(x).astype(np.int64),
-        ((3, 3), (2, 3), (3, 1), (2, 3, 2)),
-        REGULAR,
-        no_scalar=_NO_AXES,
-        no_empty="NumPy asks for the largest singular value of none",
-    ),
-    _square(
-        lambda x: functions.matrix_rank(x[..., :2] @ x[..., :2, :], rtol=1e-3),
-        lambda x: np.full(x.shape[:-2], min(x.shape[-1], 2), np.int64),
-        name="matrix_rank[deficient]",
+        for ord in (1, np.inf, -1, -np.inf)
     ),
     OpCase(
         functions.matrix_trace,
