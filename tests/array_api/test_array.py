@@ -139,6 +139,9 @@ def test_dlpack(x):
     assert array[0] == 9.0
     assert values(xp.from_dlpack(x, copy=True)) == values(x)
     assert values(xp.from_dlpack(array[::2])) == [9.0, 2.0]
+    for odd in (np.zeros((2, 0)), np.zeros((4, 3))[::4], np.lib.stride_tricks.as_strided(array, (1, 4), (1, 8))):
+        for made in (xp.from_dlpack(odd, copy=False), xp.asarray(odd, copy=False)):
+            assert np.shares_memory(np.asarray(made), odd) == (odd.size > 0)
     with pytest.raises(ValueError, match="cannot be shared"):
         xp.from_dlpack(array[::2], copy=False)
 

@@ -145,8 +145,9 @@ class Array:
         copy: bool | None = None,
     ) -> Any:
         """Its memory for another library, as DLPack."""
+        asked = {"stream": stream, "max_version": max_version, "dl_device": dl_device, "copy": copy}
         given: Any = self._array
-        return given.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
+        return given.__dlpack__(**{name: value for name, value in asked.items() if value is not None})
 
     def __dlpack_device__(self, /) -> tuple[Any, int]:
         """The kind and the number of its device."""
@@ -299,8 +300,10 @@ def numpy_of(value: object) -> NumpyArray | None:
 def from_numpy(array: NumpyArray, *, copy: bool | None = None) -> Array:
     """An Array around a NumPy array, or around a copy where its memory is not in order or a copy is asked for."""
     as_dtype(array.dtype)  # is it one of ours?
-    if is_plain(array):
-        return wrap(array.copy() if copy else array)
+    in_order = array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative and type(array) is np.ndarray
+    if in_order and not copy:
+        # Of axes of size 1, and of arrays without elements, the strides may be anything; twice reshaped they are as usual.
+        return wrap(array if is_plain(array) else array.reshape(-1).reshape(array.shape))
     if copy is False:
         raise NodeUseError("this memory cannot be shared: it is not contiguous", "Leave out copy=False.")
     return wrap(native(array, copy=True))
