@@ -2,21 +2,23 @@
 #
 #   make test PYTHON=python3.12     another Python (after `make clean`)
 #   make test JOBS=8                more test processes
+#   make array-api EXAMPLES=1000    more random examples
 
 VENV := .venv
 BIN := $(VENV)/bin
 ORACLES := .venv-oracles
 JOBS ?= 2
+EXAMPLES ?= 100
 PYTHON ?=
 CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint slow oracles bench conformance fuzz clean FORCE
+.PHONY: help demo test lint slow oracles array-api bench conformance fuzz clean FORCE
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
-	@sed -n 's/^\([a-z][a-z]*\):[^#]*## \(.*\)/  \1	\2/p' Makefile
+	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/  \1	\2/p' Makefile
 
 demo: $(VENV)/.core ## train a network on handwritten digits, print its summary and trace, draw it into out/
 	@$(BIN)/graphnn demo
@@ -36,6 +38,10 @@ slow: $(VENV)/.dev ## the tests of operations and graphs with 500 random example
 oracles: $(ORACLES)/.made ## values and gradients against PyTorch and JAX, which go into an environment of their own
 	$(ORACLES)/bin/python -m pytest -m "oracles or not oracles" tests/oracles
 
+array-api: $(VENV)/.dev ## the public test suite of the Array API standard; EXAMPLES=1000 for more than 100 each
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check ndindex pytest-json-report
+	@$(BIN)/python tests/array_api/suite.py -n $(JOBS) --max-examples $(EXAMPLES)
+
 bench: $(VENV)/.dev ## every script in benchmarks/, one after the other
 	@for script in benchmarks/[!_]*.py; do \
 	    [ -e "$$script" ] || { echo "There is no script in benchmarks/."; exit 1; }; \
@@ -49,7 +55,7 @@ fuzz: $(VENV)/.dev ## 3,000 damaged ONNX models against the loader
 	$(BIN)/python tests/conformance/fuzz.py
 
 clean: ## remove .venv, out/ and all caches
-	rm -rf $(VENV) $(ORACLES) out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(ORACLES) .cache out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The virtual environment. It is made anew when its folder was moved or its Python is gone; graphnn is installed into
