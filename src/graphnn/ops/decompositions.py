@@ -69,10 +69,6 @@ class Qr(Multi):
     mode: str = "reduced"
     latex = r"\operatorname{{qr}}\left({0}\right)"
 
-    @property
-    def python(self) -> str:  # type: ignore[override]
-        return "qr({0}, mode='complete')" if self.complete else "qr({0})"
-
     def infer(self, *specs: Spec) -> Bundle:
         (x,) = specs
         batch = check_matrix("qr", x)

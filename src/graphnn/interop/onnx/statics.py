@@ -28,7 +28,7 @@ from graphnn.ops.comparison import Equal, Greater, Less, LogicalAnd, LogicalNot,
 from graphnn.ops.indexing import Gather
 from graphnn.ops.movement import BroadcastTo, Concat, Part, PermuteDims, Reshape, Slice
 from graphnn.ops.reduction import Prod, Sum
-from graphnn.rewrite.pipeline import expand_composites
+from graphnn.rewrite.passes import expand_composites
 
 MOST_SIZES = 4096  # the largest array of sizes that is followed
 
