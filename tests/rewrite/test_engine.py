@@ -122,6 +122,42 @@ def test_passes_that_undo_each_other(x):
     )
 
 
+def test_a_pass_that_changes_the_outputs(x):
+    with pytest.raises(RewriteError) as found:
+        optimize([x], passes=[Pass("half", lambda outputs, context: [gn.sum(node) for node in outputs])])
+    assert str(found.value) == (
+        "the pass 'half' changes the outputs from float32[3] to float32[]\n\n"
+        "  A pass gives one node of the same shape and data type for each output."
+    )
+
+
+def test_equal_nodes_side_by_side_are_no_circle():
+    p = gn.placeholder("p", (3,))
+    many = rule("many", gn.tan(X), lambda x: sum((gn.sin(x) for _ in range(200)), gn.exp(x)))
+    log = []
+    apply([many, SIN_TO_COS], gn.tan(p), log=log)
+    assert len(log) == 201
+
+
+def test_patterns_of_many_operands():
+    @gn.composite
+    def five(a, b, c, d, e, /):
+        return a + b + c + d + e
+
+    @gn.composite
+    def ten(a, b, c, d, e, f, g, h, i, j, /):
+        return a + b + c + d + e + f + g + h + i + j
+
+    p, q = gn.placeholder("p", (3,)), gn.placeholder("q", (3,))
+    for function, count in ((five, 5), (ten, 10)):
+        pattern = function(*[X] * (count - 1), gn.sin(Y))
+        rules = [rule("r", pattern, lambda x, y: x + y)]
+        (out,) = apply(rules, function(*[p] * (count - 1), gn.sin(q)))
+        assert gn.Graph(out) == gn.Graph(p + q)
+        for other in (function(*[p] * (count - 1), gn.cos(q)), function(q, *[p] * (count - 2), gn.sin(q))):
+            assert apply(rules, other)[0] is other
+
+
 @pytest.mark.parametrize(
     ("wrong", "headline", "hint"),
     [

@@ -8,7 +8,7 @@ engine checks each replacement, carries lines and names on, and notices rules th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from graphnn.errors import GraphnnError, RewriteError
 from graphnn.ir.algebra import expression
@@ -25,12 +25,14 @@ Keep: TypeAlias = Callable[[Op], bool]
 Compute: TypeAlias = Callable[[Sequence[Node]], "list[Array]"]
 """The values of nodes that depend on constants only."""
 
-MANY_STEPS = 100
-"""After so many rewrites in one place, the engine looks whether rules undo each other."""
+MANY_STEPS = 64
+"""After so many rewrites in one place, and twice as many, and so on, the engine looks whether rules undo each other."""
 STEPS_PER_NODE = 20
 """How many rewrites a pass may take for each node of the graph, beside the first thousand."""
 
 
+MANY_OPERANDS = 8
+"""Of nodes with more operands, only the kinds that are among them are looked up."""
 MOST_KINDS = 10_000
 """How many kinds of nodes a list of rules is sorted by: composites may be defined without end."""
 
@@ -111,15 +113,16 @@ class _Kind:
         self.table: dict[tuple[Head, ...], tuple[Rule, ...]] = {}
 
     def for_node(self, node: Node) -> tuple[Rule, ...]:
-        heads = [head_of(operand.op) for operand in node.inputs]
-        if len(heads) > 3:  # many operands are of few kinds
-            heads = [*heads[:3], *dict.fromkeys(heads[3:])]
-        key = tuple(heads)
+        key: tuple[Any, ...] = tuple([head_of(operand.op) for operand in node.inputs])
+        many = len(key) > MANY_OPERANDS
+        if many:  # they are of few kinds
+            key = (len(key), *dict.fromkeys(key))
         found = self.table.get(key)
         if found is None:
             if len(self.table) > MOST_KINDS:
                 self.table.clear()
-            found = self.table[key] = tuple(rule for rule in self.rules if rule.may_match(key))
+            found = tuple(r for r in self.rules if (r.before is not None and many) or r.may_match(key[many:]))
+            self.table[key] = found
         return found
 
 
@@ -147,6 +150,8 @@ def apply_rules(outputs: Sequence[Node], index: Index, context: Context) -> list
         kind = index.for_op(node.op)
         if kind is not None:
             current = engine.settle(current, kind)
+        elif current is not node:
+            engine.done.add(current)
         if current is not node:
             replaced[node] = current
     return [replaced.get(node, node) for node in outputs]
@@ -163,6 +168,15 @@ def replace(order: Iterable[Node], replaced: Mapping[Node, Node], outputs: Seque
                     new[node] = build(node.op, inputs, node.spec, like=node)
                     break
     return [new.get(node, node) for node in outputs]
+
+
+class Move(NamedTuple):
+    """One rewrite of a place: the rule, what it made, of what, and the move that had made that."""
+
+    rule: Rule
+    after: Node
+    before: Node
+    last: Move | None
 
 
 class _Engine:
@@ -182,8 +196,9 @@ class _Engine:
             if start.index > self.newest:
                 self.done.add(start)
             return start
-        history = [(*first, start)]
+        moves = [Move(*first, start, None)]
         becomes: dict[Node, Node] = {start: first[1]}  # by the last step that was taken
+        made_by = {first[1]: moves[0]}
         stack = [first[1]]
         while stack:
             node = stack[-1]
@@ -209,16 +224,18 @@ class _Engine:
                 stack.pop()
                 if current is not node:
                     becomes[node] = current
-            else:
-                history.append((*step, current))
-                if step[1] in becomes or len(history) % MANY_STEPS == 0:
-                    _check_for_circle(history, self.newest)
-                if step[1] in becomes:
-                    what = f"the rule {step[0].name!r} gives back a node that has been replaced"
-                    raise _broken(step[0], current, what, after=step[1])
-                becomes[node] = step[1]
-                if not self._is_done(step[1]):
-                    stack.append(step[1])
+                continue
+            move = Move(*step, current, made_by.get(node))
+            made_by[step[1]] = move
+            moves.append(move)
+            if step[1] in becomes or (len(moves) >= MANY_STEPS and len(moves).bit_count() == 1):
+                _check_for_circle(move, self.newest)
+            if step[1] in becomes:
+                what = f"the rule {step[0].name!r} gives back a node that has been replaced"
+                raise _broken(step[0], current, what, after=step[1])
+            becomes[node] = step[1]
+            if not self._is_done(step[1]):
+                stack.append(step[1])
         return self._end(becomes, start)
 
     def _is_done(self, node: Node) -> bool:
@@ -251,8 +268,7 @@ class _Engine:
             return rule, new
         return None
 
-    @staticmethod
-    def _checked(rule: Rule, node: Node, new: Node) -> Node:
+    def _checked(self, rule: Rule, node: Node, new: Node) -> Node:
         if not isinstance(new, Node):
             raise _broken(rule, node, f"the rule {rule.name!r} gives {type(new).__name__}, not a node")
         if new is node:
@@ -260,7 +276,7 @@ class _Engine:
         if new.spec != node.spec:
             headline = f"the rule {rule.name!r} makes {new.spec} of {node.spec}"
             raise _broken(rule, node, headline, after=new)
-        if node.name is not None and new.name is None and new.inputs and new.index > node.index:
+        if node.name is not None and new.name is None and new.inputs and not self._is_done(new):
             return build(new.op, new.inputs, new.spec, name=node.name, like=new)  # type: ignore[no-any-return]
         return new
 
@@ -276,25 +292,30 @@ def _broken(rule: Rule, node: Node, headline: str, after: Node | None = None) ->
     )
 
 
-def _check_for_circle(history: list[tuple[Rule, Node, Node]], newest: int) -> None:
+def _check_for_circle(move: Move, newest: int) -> None:
     """Raise where a node came back: the rules on the way undo each other."""
+    way: list[Move] = []
+    step: Move | None = move
+    while step is not None:
+        way.append(step)
+        step = step.last
+    way.reverse()
     forms: dict[object, int] = {}
     known: dict[Node, int] = {}
     seen: dict[int, int] = {}
-    befores = [before for _, _, before in history]
-    for place, node in enumerate([*befores, history[-1][1]]):
+    for place, node in enumerate([*[step.before for step in way], move.after]):
         form = _form(node, newest, forms, known)
         if form not in seen:
             seen[form] = place
             continue
-        circle = history[seen[form] : place]
-        names = list(dict.fromkeys(repr(rule.name) for rule, _, _ in circle))
+        circle = way[seen[form] : place]
+        names = list(dict.fromkeys(repr(step.rule.name) for step in circle))
         many = len(names) > 1
         who = f"the rules {' and '.join(names)} undo each other" if many else f"the rule {names[0]} undoes itself"
-        start = circle[0][2]
+        start = circle[0].before
         raise RewriteError(
             f"{who}: there is no end to it",
-            f"They go round: {' -> '.join(_shown(n) for _, _, n in circle)} -> {_shown(node)}.",
+            f"They go round: {' -> '.join(_shown(step.before) for step in circle)} -> {_shown(node)}.",
             f"Leave {'one of them' if many else 'it'} out: passes=rewrite.without({names[-1]}).",
             operands=operand_rows(start.inputs),
             at=str(start.source) if start.source is not None else "",
@@ -303,7 +324,7 @@ def _check_for_circle(history: list[tuple[Rule, Node, Node]], newest: int) -> No
 
 def _form(node: Node, newest: int, forms: dict[object, int], known: dict[Node, int]) -> int:
     # A number for the structure of what was made in this pass, on top of what was there before.
-    for n in topological(node.inputs, stop=_Older(newest)):
+    for n in topological(node.inputs, stop=_Stop(newest, known)):
         if n not in known:
             key: object = n.index if n.index <= newest else (n.op, *[known[operand] for operand in n.inputs])
             known[n] = forms.setdefault(key, len(forms))
@@ -311,14 +332,14 @@ def _form(node: Node, newest: int, forms: dict[object, int], known: dict[Node, i
     return forms.setdefault(key, len(forms))
 
 
-class _Older:
-    """The nodes with numbers up to one."""
+class _Stop:
+    """Nodes up to a number, and those that are known."""
 
-    def __init__(self, newest: int) -> None:
-        self.newest = newest
+    def __init__(self, newest: int, known: Mapping[Node, int]) -> None:
+        self.newest, self.known = newest, known
 
     def __contains__(self, node: object) -> bool:
-        return isinstance(node, Node) and node.index <= self.newest
+        return isinstance(node, Node) and (node.index <= self.newest or node in self.known)
 
 
 def _shown(node: Node) -> str:

@@ -78,7 +78,14 @@ class Pass:
             return self._repeated(outputs, context)
         context.stage = self.name
         if callable(self.work):
-            return self.work(outputs, context)
+            made = self.work(outputs, context)
+            if [node.spec for node in made] != [node.spec for node in outputs]:
+                old, new = (", ".join(str(node.spec) for node in ends) for ends in (outputs, made))
+                raise RewriteError(
+                    f"the pass {self.name!r} changes the outputs from {old} to {new}",
+                    "A pass gives one node of the same shape and data type for each output.",
+                )
+            return made
         index: Index = self._index  # type: ignore[attr-defined]
         return apply_rules(outputs, index, context)
 
