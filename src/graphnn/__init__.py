@@ -44,6 +44,7 @@ from graphnn.functions.activations import (
     hard_swish,
     leaky_relu,
     log_softmax,
+    masked_softmax,
     mish,
     prelu,
     relu,

@@ -133,6 +133,7 @@ NOTHING_FOR = {
     ("ScatterReduce", "vjp", 2),
     ("Barrier", "transpose", 1),
     ("Checkpoint", "vjp", 0),
+    ("masked_softmax", "derivative", 1),
 }
 
 
