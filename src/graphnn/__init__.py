@@ -47,6 +47,7 @@ from graphnn.functions.activations import (
     hard_swish,
     leaky_relu,
     log_softmax,
+    masked_softmax,
     mish,
     prelu,
     relu,

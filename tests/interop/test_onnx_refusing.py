@@ -161,6 +161,15 @@ def test_sizes_of_a_hostile_file_are_not_believed(nodes, constants):
     assert "budget" in str(error)
 
 
+def test_many_arrays_within_the_budget_of_one():
+    nodes = [node("Exp", [f"x{i}"], [f"x{i + 1}"]) for i in range(100)]
+    proto = model(nodes, {"x0": (T.FLOAT, (1000,))}, {"x100": (T.FLOAT, (1000,))})
+    load(proto, budget=2000)
+    assert (
+        "computes 101000 elements in all, more than 64 times the budget of 1000" in _error(proto, budget=1000).headline
+    )
+
+
 def test_functions_that_call_themselves():
     own = helper.make_function(
         "own", "f", ["a"], ["c"], [node("f", ["a"], ["c"], domain="own")], [helper.make_opsetid("own", 1)]

@@ -52,7 +52,7 @@ def load(
     freeze : initialisers become constants
     external_data : whether tensors may be read from other files; only from files below the folder of the model, never
         through links
-    budget : the number of elements that no array of the graph may exceed
+    budget : the number of elements that no array of the graph may exceed; all together may have 64 times as many
 
     Raises
     ------

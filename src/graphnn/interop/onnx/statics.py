@@ -31,6 +31,8 @@ from graphnn.ops.reduction import Prod, Sum
 from graphnn.rewrite.passes import expand_composites
 
 MOST_SIZES = 4096  # the largest array of sizes that is followed
+ALL_TOGETHER = 64  # how many times the budget of one array all of a graph may have
+_ADVICE = "If you trust the model: load(..., budget=...)."
 
 
 class Needed(Exception):
@@ -42,22 +44,25 @@ class Needed(Exception):
 
 
 def check_budget(nodes: Sequence[Node], budget: int, what: str) -> None:
-    """Raise ModelError if any array that is computed on the way to these nodes has more elements than allowed."""
+    """Raise ModelError if an array that is computed on the way to these nodes, or all together, have too many elements."""
+    total = 0
     for node in topological(expand_composites(nodes, lambda op: False)):
-        check_size(node, budget, what)
+        total += check_size(node, budget, what)
+    if total > ALL_TOGETHER * budget:
+        raise ModelError(
+            f"{what} computes {total} elements in all, more than {ALL_TOGETHER} times the budget of {budget}", _ADVICE
+        )
 
 
-def check_size(node: Node, budget: int, what: str) -> None:
-    """Raise ModelError if a node has more elements than allowed; named sizes are those of arrays that exist."""
+def check_size(node: Node, budget: int, what: str) -> int:
+    """The number of elements of a node; ModelError if it is more than allowed. Named sizes, of arrays that exist, are 1."""
     total = 1
     for size in node.shape:
         if isinstance(size, int):
             total *= max(size, 1)
     if total > budget:
-        raise ModelError(
-            f"{what} asks for an array of {node.spec}, more than the budget of {budget} elements",
-            "If you trust the model: load(..., budget=...).",
-        )
+        raise ModelError(f"{what} asks for an array of {node.spec}, more than the budget of {budget} elements", _ADVICE)
+    return total
 
 
 class Statics:

@@ -282,7 +282,8 @@ def _(op: e.Log10, node: Node, out: Writer, x: str) -> str:
 
 @to_onnx.register
 def _(op: e.Expm1, node: Node, out: Writer, x: str) -> str:
-    return expm1(out, node.dtype, x)
+    wide = wider("Exp", node.dtype)
+    return expm1(out, wide, x) if wide is node.dtype else out.cast(expm1(out, wide, out.cast(x, wide)), node.dtype)
 
 
 def expm1(out: Writer, dtype: DType, x: str) -> str:
@@ -295,7 +296,8 @@ def expm1(out: Writer, dtype: DType, x: str) -> str:
 
 @to_onnx.register
 def _(op: e.Log1p, node: Node, out: Writer, x: str) -> str:
-    return log1p(out, node.dtype, x)
+    wide = wider("Log", node.dtype)
+    return log1p(out, wide, x) if wide is node.dtype else out.cast(log1p(out, wide, out.cast(x, wide)), node.dtype)
 
 
 def log1p(out: Writer, dtype: DType, x: str) -> str:
