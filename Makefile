@@ -88,20 +88,22 @@ $(VENV)/.dev: pyproject.toml $(VENV)/.made
 	$(call install,graphnn and its test tools,.[dev])
 	@touch $@ $(VENV)/.core
 
-# PyTorch for the CPU alone comes from its own index: the usual one has gigabytes of CUDA with it.
+# PyTorch for the CPU alone is in an index of its own; the usual one has it with gigabytes for GPUs.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 $(ORACLES)/.made: pyproject.toml $(VENV)/.made
 	@rm -rf $(ORACLES) && $(BIN)/python -m venv $(ORACLES)
-	$(call install,PyTorch and JAX,.[dev$(comma)oracles],$(ORACLES),--extra-index-url $(TORCH_INDEX))
+	@$(ORACLES)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --retries 1 \
+	    --extra-index-url $(TORCH_INDEX) "$$(sed -n 's/^oracles = \["\(torch==[0-9.]*\)".*/\1/p' pyproject.toml)"
+	$(call install,PyTorch$(comma) JAX and the test tools,.[dev$(comma)oracles],$(ORACLES))
 	@touch $@
 
 comma := ,
 
-# $(call install,WHAT,REQUIREMENT[,VENV,OPTIONS])
+# $(call install,WHAT,REQUIREMENT[,VENV])
 define install
 	@echo "Installing $(1) into $(or $(3),$(VENV)); the first time takes a minute or two ..."
-	@$(or $(3),$(VENV))/bin/python -m pip install --quiet --disable-pip-version-check $(4) --editable '$(2)' || { \
+	@$(or $(3),$(VENV))/bin/python -m pip install --quiet --disable-pip-version-check --editable '$(2)' || { \
 	    echo; \
 	    echo "The installation failed; what pip says about it stands above. Usual reasons:"; \
 	    echo "  - no network, or a proxy that pip does not know (set HTTPS_PROXY)"; \

@@ -39,7 +39,7 @@ def decomposing(decompose: Kernel, node: Node) -> Kernel:
 
 @lower.register
 def _(op: Qr, node: Node) -> Kernel:
-    mode: Any = "complete" if op.complete else "reduced"
+    mode: Any = op.mode
 
     def decompose(x: Any) -> Any:
         q, r = np.linalg.qr(x, mode=mode)
