@@ -122,7 +122,6 @@ NOTHING_FOR = {
     ("Advance", "partials", 2),
     ("Copysign", "partials", 1),
     ("Nextafter", "partials", 1),
-    ("masked_softmax", "derivative", 1),
     ("Where", "transpose", 0),
     ("Gather", "transpose", 1),
     ("Gather", "transpose", 2),
@@ -134,6 +133,7 @@ NOTHING_FOR = {
     ("ScatterReduce", "vjp", 2),
     ("Barrier", "transpose", 1),
     ("Checkpoint", "vjp", 0),
+    ("masked_softmax", "derivative", 1),
 }
 
 
