@@ -227,7 +227,9 @@ class _BatchNorm(_Norm):
         node = as_node(x)
         if node.ndim - 2 not in self.spatial:
             counts = " or ".join(str(count + 2) for count in self.spatial)
-            raise explain(ShapeError(f"{self!r} takes inputs with {counts} axes, not {shape_text(node.shape)}"), (node,))
+            raise explain(
+                ShapeError(f"{self!r} takes inputs with {counts} axes, not {shape_text(node.shape)}"), (node,)
+            )
         place = _check_channels(self, node, self._first, self.num_features)
         if not is_training():
             return functions.batch_norm(
