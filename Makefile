@@ -49,10 +49,10 @@ bench: $(VENV)/.dev ## every script in benchmarks/, one after the other
 	done
 
 conformance: $(VENV)/.conformance ## the ONNX node suite: values, derivatives, and the way back through onnxruntime
-	$(BIN)/python tests/conformance/run.py
+	$(BIN)/python tests/conformance/onnx_conformance.py
 
 fuzz: $(VENV)/.dev ## 3,000 damaged ONNX models against the loader
-	$(BIN)/python tests/conformance/fuzz.py
+	$(BIN)/python tests/conformance/onnx_fuzz.py
 
 clean: ## remove .venv, out/ and all caches
 	rm -rf $(VENV) $(ORACLES) .cache out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -15,7 +15,7 @@ ODD_TEXTS = (b"", b"NOTSET", b"SAME_UPPER", b"nearest", b"ij,jk->ik", b"a" * 300
 OPERATORS = (
     "Add", "MatMul", "Reshape", "Conv", "Gather", "Slice", "Pad", "Tile", "Expand", "Resize", "TopK", "Concat", "Split",
     "Range", "ConstantOfShape", "OneHot", "Einsum", "LSTM", "Attention", "Softmax", "Cast", "If", "Loop", "Scan",
-    "NoSuchOperator", "",
+    "NoSuchOperator", "", "SequenceConstruct", "SequenceAt", "SplitToSequence", "ConcatFromSequence",
 )  # fmt: skip
 
 

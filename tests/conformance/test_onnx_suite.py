@@ -2,8 +2,8 @@
 
 import warnings
 
-import fuzz
 import numpy as np
+import onnx_fuzz
 import onnx_suite
 import pytest
 
@@ -100,6 +100,6 @@ def test_models_of_a_real_exporter():
 
 
 def test_damaged_models(cases):
-    plain = fuzz.plain_cases(cases)
-    ended = [fuzz.attempt(plain, seed) for seed in range(10_000, 10_150)]  # raises what is no error of graphnn
+    plain = onnx_fuzz.plain_cases(cases)
+    ended = [onnx_fuzz.attempt(plain, seed) for seed in range(10_000, 10_150)]  # raises what is no error of graphnn
     assert sum(end.startswith("runs") for end in ended) > 5

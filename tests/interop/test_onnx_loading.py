@@ -113,6 +113,27 @@ def test_functions_of_the_model_are_inlined():
     np.testing.assert_array_equal(load(m)(np.float32([1, 2])), [2, 4])
 
 
+def test_sequences_inside_of_a_model():
+    nodes = [
+        node("SplitToSequence", ["x", "two"], ["parts"], axis=0),
+        node("SequenceInsert", ["parts", "x", "first"], ["more"]),
+        node("SequenceErase", ["more"], ["fewer"]),
+        node("ConcatFromSequence", ["fewer"], ["y"], axis=0),
+        node("SequenceLength", ["fewer"], ["n"]),
+        node("SequenceAt", ["parts", "first"], ["z"]),
+    ]
+    outputs = {"y": (T.FLOAT, None), "n": (T.INT64, None), "z": (T.FLOAT, None)}
+    m = model(nodes, {"x": (T.FLOAT, ("k",))}, outputs, {"two": np.int64(2), "first": np.int64(0)})
+    m.graph.output.append(helper.make_tensor_sequence_value_info("parts", T.FLOAT, None))
+    f = load(m)
+    for k in (5, 4):
+        y, n, z, parts = f(np.arange(k, dtype=np.float32))
+        assert y.tolist() == [*range(k), *range(4 if k == 5 else 2)]
+        assert n == len(parts) == (3 if k == 5 else 2)
+        assert z.tolist() == parts[0].tolist() == [0, 1]
+    assert f.static_sizes == ("k",)
+
+
 # --- static inputs ---
 
 

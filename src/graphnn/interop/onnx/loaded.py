@@ -15,8 +15,9 @@ from graphnn.interop.onnx import handlers
 from graphnn.interop.onnx.importer import Builder, SizeNames, check_operators, make_inputs, make_parameters
 from graphnn.interop.onnx.reading import TensorReader, read_model
 from graphnn.interop.onnx.records import ModelRecord, model_record
-from graphnn.interop.onnx.registry import BUDGET, Array
+from graphnn.interop.onnx.registry import BUDGET, Array, Nodes
 from graphnn.interop.onnx.statics import Needed, check_budget
+from graphnn.ir import tree
 from graphnn.ir.graph import Graph
 from graphnn.ir.leaves import Variable
 from graphnn.ir.node import Node
@@ -174,8 +175,8 @@ class OnnxFunction:
         return self._known().inputs
 
     @property
-    def outputs(self) -> tuple[Node, ...]:
-        """The outputs as nodes, in the order of the model."""
+    def outputs(self) -> tuple[Any, ...]:
+        """The outputs as nodes, in the order of the model; a sequence is a list of nodes."""
         return self._known().outputs
 
     @property
@@ -217,12 +218,13 @@ class OnnxFunction:
             names = {node: name for name, node in nodes.items()}
             self._static |= dict.fromkeys(names[node] for node in needed.inputs)
             return _Step(function(inputs, needed.node, backend=self._backend, on_unused="ignore"))
-        check_budget(outputs, self._budget, "the model")
+        ends = [list(value.items) if isinstance(value, Nodes) else value for value in outputs]
+        check_budget([node for _, node in tree.leaves(ends)], self._budget, "the model")
         try:
-            run = function(inputs, outputs, backend=self._backend, on_unused="ignore")
+            run = function(inputs, ends, backend=self._backend, on_unused="ignore")
         except GraphError as error:  # two inputs whose names differ by the model's names of sizes only, and the like
             raise ModelError(f"the model makes no function: {error.headline}", *error.hints) from error
-        return _Built(tuple(inputs), tuple(outputs), run)
+        return _Built(tuple(inputs), tuple(ends), run)
 
     def _specialised(self, arrays: list[Array]) -> _Built:
         """The graph for the static values and sizes of a call, which are computed one after the other."""
@@ -290,7 +292,7 @@ class _Built(NamedTuple):
     """A graph for certain static values."""
 
     inputs: tuple[Node, ...]
-    outputs: tuple[Node, ...]
+    outputs: tuple[Any, ...]  # nodes, or lists of nodes
     run: Function
 
 
@@ -313,7 +315,7 @@ class OnnxModule(Module):
         self._record, self._nodes, self._budget = record, dict(nodes), budget
         self._fixed = {name: np.array(value) for name, value in fixed.items()}
 
-    def forward(self, *inputs: Node) -> Node | tuple[Node, ...]:
+    def forward(self, *inputs: Node) -> Any:
         """The outputs for these nodes, in the order of the model; one node if there is one output."""
         made = make_inputs(self._record, SizeNames(), self._fixed, {})
         names = [name for name in made if name not in self._fixed]
@@ -325,10 +327,11 @@ class OnnxModule(Module):
                 raise GraphError(f"the input {name!r} of the model is {declared.spec}, and is given {node.spec}")
             made[name] = node
         try:
-            outputs = Builder(self._record, self._nodes, self._budget).build(made)
+            values = Builder(self._record, self._nodes, self._budget).build(made)
         except Needed as needed:
             what = listing([*(node.label for node in needed.inputs), *sorted(needed.sizes)])
             raise ModelError(
                 f"the model needs the value of {what} to be built", "See OnnxFunction.specialise."
             ) from None
+        outputs = [list(value.items) if isinstance(value, Nodes) else value for value in values]
         return outputs[0] if len(outputs) == 1 else tuple(outputs)

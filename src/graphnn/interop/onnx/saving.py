@@ -110,6 +110,8 @@ def _parts(target: Any, inputs: Any) -> tuple[list[Node], list[str], list[Node],
     if isinstance(target, OnnxFunction):
         known = {str(node.name): node for node in target.inputs}
         names = [name for name in target.input_names if name in known]
+        if not all(isinstance(node, Node) for node in target.outputs):
+            raise UnsupportedError("an output of the model is a sequence, which is not written as ONNX")
         return [known[name] for name in names], names, list(target.outputs), list(target.output_names)
     if isinstance(target, Function):
         advanced = {node.inputs[1] for node in target.graph.of_kind(Advance)}

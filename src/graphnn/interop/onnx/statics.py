@@ -55,7 +55,7 @@ def check_budget(nodes: Sequence[Node], budget: int, what: str) -> None:
 
 
 def check_size(node: Node, budget: int, what: str) -> int:
-    """The number of elements of a node; ModelError if it is more than allowed. Named sizes, of arrays that exist, are 1."""
+    """The number of elements of a node, named sizes not counted; ModelError if it is more than allowed."""
     total = 1
     for size in node.shape:
         if isinstance(size, int):

@@ -18,6 +18,7 @@ from graphnn.interop.onnx.handlers import (
     recurrent,
     reduction,
     resize,
+    sequences,
     signal,
     training,
     vision,
@@ -26,5 +27,5 @@ from graphnn.interop.onnx.handlers import (
 __all__ = [
     "activation", "attention", "control", "convolution", "creation", "elementwise", "indexing", "linear_attention",
     "losses", "movement", "normalization", "pooling", "quantization", "randomness", "recurrent", "reduction", "resize",
-    "signal", "training", "vision",
+    "sequences", "signal", "training", "vision",
 ]  # fmt: skip

@@ -188,7 +188,9 @@ def _named_ends(call: Call, x: Node, axes: Sequence[int], ends: Sequence[Size]) 
     return tuple(out)
 
 
-_MODES = {"constant": "constant", "reflect": "reflect", "edge": "edge", "wrap": "wrap"}
+_MODES = ("constant", "reflect", "edge", "wrap")
+MOST_REPEATED = 4096
+"""How often the edge of an array may be repeated as its border."""
 
 
 @onnx_op("Pad")
@@ -215,8 +217,6 @@ def pad(call: Call, x: Node, pads: Node | None = None, value: Node | None = None
     if not any(a or b for a, b in pairs):
         return x
     if mode != "constant":
-        if max(max(pair) for pair in pairs) > 4096 and mode == "edge":
-            raise call.error("an edge of more than 4096 elements")
         return _bordered(call, x, pairs, mode)
     if x.dtype == "bool":
         if value is not None:
@@ -250,12 +250,13 @@ def _bordered(call: Call, x: Node, pairs: Sequence[tuple[int, int]], mode: str) 
             continue
         one = [(0, 0)] * x.ndim
         one[axis] = (before, after)
-        longest = size - 1 if mode == "reflect" else size
-        if isinstance(size, int) and mode != "edge" and max(before, after) > int(longest):
+        if isinstance(size, int) and max(before, after) >= size:
             if size == 0:
                 raise call.error("a border from an axis without elements")
             places = np.pad(np.arange(size), (before, after), mode=mode)  # type: ignore[call-overload]
             x = gn.take(x, places, axis=axis)
+        elif max(before, after) > MOST_REPEATED and mode == "edge":
+            raise call.unsupported(f"an edge repeated {max(before, after)} times; {MOST_REPEATED} are laid out at most")
         else:
             x = gn.pad(x, one, mode=mode)
     return x
