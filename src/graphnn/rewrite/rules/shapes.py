@@ -347,6 +347,7 @@ SHAPES = group(
     part_of_part,
     part_of_concat,
     concat_of_one,
+    concat_of_nothing,
     concat_of_concat,
     concat_of_parts,
     empty_pad,
