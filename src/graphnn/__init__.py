@@ -20,7 +20,9 @@ from graphnn import rewrite
 from graphnn.compile.function import Function, evaluate, function
 from graphnn.compile.trace import Trace, trace
 from graphnn.errors import (
+    AxisError,
     DataError,
+    DeviceError,
     DifferentiationError,
     DTypeError,
     ExecutionError,
@@ -28,25 +30,35 @@ from graphnn.errors import (
     GraphnnError,
     IndexRangeError,
     LoweringError,
+    ModelError,
     NodeUseError,
     RenderError,
     RewriteError,
     ShapeError,
     UnknownNameError,
+    UnsupportedError,
 )
 from graphnn.errors import nearest as _nearest
 from graphnn.functions.activations import (
+    celu,
     elu,
     gelu,
+    hard_sigmoid,
+    hard_swish,
     leaky_relu,
     log_softmax,
+    masked_softmax,
+    mish,
+    prelu,
     relu,
     selu,
     sigmoid,
     silu,
     softmax,
     softplus,
+    softsign,
 )
+from graphnn.functions.attention import rotary_embedding, scaled_dot_product_attention
 from graphnn.functions.convolution import (
     conv1d,
     conv2d,
@@ -79,6 +91,7 @@ from graphnn.functions.distributions import (
     truncated_normal,
 )
 from graphnn.functions.einsum import einsum
+from graphnn.functions.grids import affine_grid, grid_sample
 from graphnn.functions.indexing import count_nonzero, diagonal, gather_nd, nonzero, scatter_nd, tril, triu
 from graphnn.functions.linear_algebra import (
     cross,
@@ -104,6 +117,14 @@ from graphnn.functions.manipulation import (
     split,
     tile,
     unstack,
+)
+from graphnn.functions.normalization import (
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    local_response_norm,
+    rms_norm,
 )
 from graphnn.functions.ordering import (
     isin,
@@ -137,6 +158,7 @@ from graphnn.functions.sampling import (
 )
 from graphnn.functions.special import log1mexp, log_sigmoid, logit, xlog1py, xlogy
 from graphnn.functions.statistics import logsumexp, mean, std, var, vector_norm
+from graphnn.functions.unpooling import max_pool_indices, max_unpool
 from graphnn.ir.dims import Dim
 from graphnn.ir.dtype import (
     DType,
@@ -247,7 +269,7 @@ from graphnn.transform.reverse import grad, vjp
 from graphnn.transform.vmap import vmap
 
 if _TYPE_CHECKING:
-    from graphnn import data, losses, metrics, nn, optim, testing
+    from graphnn import array_api, data, interop, losses, metrics, nn, optim, testing
     from graphnn.train.history import History
     from graphnn.train.trainer import Trainer
     from graphnn.view.chart import chart
@@ -277,7 +299,7 @@ _LAZY = {
     "summary": "graphnn.view.summary",
     "text": "graphnn.view.text",
 }
-_MODULES = ("data", "losses", "metrics", "nn", "optim", "testing")
+_MODULES = ("array_api", "data", "interop", "losses", "metrics", "nn", "optim", "testing")
 
 # What other libraries call it, and what to write here.
 _ELSEWHERE = {

@@ -50,6 +50,10 @@ class ShapeError(GraphnnError, ValueError):
     """Sizes or axes do not fit."""
 
 
+class AxisError(ShapeError, IndexError):
+    """An axis is out of range. As in NumPy it is an IndexError too."""
+
+
 class DTypeError(GraphnnError, TypeError):
     """Data types do not fit, or there is no lossless way from one to the other."""
 
@@ -78,12 +82,24 @@ class IndexRangeError(ExecutionError, IndexError):
     """An index lies outside the axis that it indexes."""
 
 
+class DeviceError(GraphnnError, ValueError):
+    """There is no such device, or it cannot do what is asked of it."""
+
+
 class RewriteError(GraphnnError, RuntimeError):
     """A rewrite produced an illegal graph: an error in graphnn or in a rule, not in the user's model."""
 
 
 class DataError(GraphnnError, ValueError):
     """A data file is missing, damaged or not what it claims to be."""
+
+
+class ModelError(GraphnnError, ValueError):
+    """A model from another tool is damaged, contradicts its standard, or is larger than allowed."""
+
+
+class UnsupportedError(GraphnnError, NotImplementedError):
+    """A model from another tool asks for an operator, a version or a data type that graphnn does not have."""
 
 
 class UnknownNameError(GraphnnError, AttributeError):

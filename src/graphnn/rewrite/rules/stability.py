@@ -84,12 +84,12 @@ NAMED = group(
     rule(
         "softmax", exp(_rows) / sum(exp(_rows), axis=0, keepdims=True),
         lambda x, axes: softmax(x.inputs[0] if _is_shifted(x, axes) else x, axis=axes[0]),
-        free=("axes",), where=lambda axes: len(axes) == 1, exact=False,
+        free=("axes",), where=lambda x, axes: len(axes) == 1 and _has_some(x, axes), exact=False,
         example=lambda x: (exp(x) / sum(exp(x), axis=1, keepdims=True), softmax(x, axis=1)),
     ),
     rule(
         "logsumexp", log(sum(exp(_rows), axis=0)), lambda x, axes, keepdims: logsumexp(x, axis=axes, keepdims=keepdims),
-        free=("axes", "keepdims"), where=lambda x, axes: not _is_shifted(x, axes), exact=False,
+        free=("axes", "keepdims"), where=lambda x, axes: not _is_shifted(x, axes) and _has_some(x, axes), exact=False,
         example=lambda x: (log(sum(exp(x), axis=1)), logsumexp(x, axis=(1,))),
     ),
     rule(
@@ -106,6 +106,11 @@ NAMED = group(
         example=lambda x: (mean(square(x), axis=1) - square(mean(x, axis=1)), statistics.var(x, axis=1)),
     ),
 )  # fmt: skip
+
+
+def _has_some(x: Node, axes: Any) -> bool:
+    """Whether there is anything along the axes: nothing has the sum 0, but no maximum."""
+    return all(x.shape[axis] != 0 for axis in axes)
 
 
 def _only(axis: Any) -> int | None:

@@ -6,6 +6,7 @@ from graphnn.testing.case import OpCase
 from graphnn.testing.cases import (
     activations,
     arithmetic,
+    attention,
     bitwise,
     comparison,
     contraction,
@@ -15,10 +16,12 @@ from graphnn.testing.cases import (
     cumulative,
     decompositions,
     exponential,
+    grids,
     host,
     indexing,
     linalg,
     movement,
+    normalization,
     pooling,
     random,
     reduction,
@@ -26,6 +29,7 @@ from graphnn.testing.cases import (
     sorting,
     special,
     trigonometric,
+    unpooling,
     updates,
     windows,
 )
@@ -35,6 +39,7 @@ _FILES = (
     indexing, sorting, cumulative, updates, random,
     activations, creation, linalg, decompositions, special,
     windows, convolution, pooling, resize, host, control,
+    normalization, attention, grids, unpooling,
 )  # fmt: skip
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from graphnn.functions import activations as ops
 from graphnn.ir.arrays import Array
-from graphnn.testing.case import OpCase
-from graphnn.testing.domains import REAL, away_from
+from graphnn.testing.case import BINARY, OpCase
+from graphnn.testing.domains import BOOL, REAL, away_from
 
 _AWAY = away_from(0.0)
 _ALONG = ((3,), (1,), (2, 3), (0, 3))
@@ -34,6 +34,12 @@ def _elu(x: Array, alpha: float) -> Array:
     return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0.0)))
 
 
+def _masked(x: Array, mask: Array, axis: int) -> Array:
+    weights = np.where(mask, np.exp(x), 0.0)
+    total = weights.sum(axis=axis, keepdims=True)
+    return np.asarray(weights / np.where(total == 0, 1.0, total))
+
+
 CASES = (
     OpCase(ops.relu, lambda x: np.maximum(x, 0.0), domain=_AWAY, dtypes=("float32", "float64")),
     OpCase(ops.leaky_relu, lambda x: np.where(x > 0, x, 0.01 * x), domain=_AWAY),
@@ -55,12 +61,42 @@ CASES = (
         lambda x: 0.5 * x * (1.0 + np.tanh(np.sqrt(2.0 / np.pi) * (x + 0.044715 * x**3))),
         name="gelu[tanh]",
     ),
+    OpCase(
+        ops.prelu, lambda x, a: np.where(x > 0, x, a * x), BINARY, (_AWAY, REAL), dtypes=("float32", "float64", "int64")
+    ),
+    OpCase(ops.celu, lambda x: _elu(x, 1.0), domain=_AWAY),
+    OpCase(lambda x: ops.celu(x, alpha=2.0), lambda x: 2.0 * _elu(x / 2.0, 1.0), domain=_AWAY, name="celu[alpha]"),
+    OpCase(ops.mish, lambda x: x * np.tanh(np.logaddexp(x, 0.0)), domain=_AWAY),
+    OpCase(ops.hard_sigmoid, lambda x: np.clip(x / 6.0 + 0.5, 0.0, 1.0), domain=away_from(-3.0, 3.0)),
+    OpCase(
+        lambda x: ops.hard_sigmoid(x, slope=0.5, offset=0.25),
+        lambda x: np.clip(0.5 * x + 0.25, 0.0, 1.0),
+        domain=away_from(-0.5, 1.5),
+        name="hard_sigmoid[slope]",
+    ),
+    OpCase(ops.hard_swish, lambda x: x * np.clip(x / 6.0 + 0.5, 0.0, 1.0), domain=away_from(-3.0, 3.0)),
+    OpCase(ops.softsign, lambda x: x / (1.0 + np.abs(x)), domain=_AWAY),
     OpCase(ops.softmax, lambda x: _softmax(x, axis=-1), _ALONG, REAL, no_scalar=_NO_AXES),
     OpCase(
         lambda x: ops.softmax(x, axis=0),
         lambda x: _softmax(x, axis=0),
         ((3,), (3, 2), (3, 0)),
         name="softmax[axis]",
+        no_scalar=_NO_AXES,
+    ),
+    OpCase(
+        ops.masked_softmax,
+        lambda x, m: _masked(x, m, -1),
+        (((3,), (3,)), ((2, 3), (2, 3)), ((2, 4), (4,)), ((0, 3), (0, 3))),
+        (REAL, BOOL),
+        no_scalar=_NO_AXES,
+    ),
+    OpCase(
+        lambda x, m: ops.masked_softmax(x, m, axis=0),
+        lambda x, m: _masked(x, m, 0),
+        (((3,), (3,)), ((3, 2), (3, 1)), ((3, 0), (3, 0))),
+        (REAL, BOOL),
+        name="masked_softmax[axis]",
         no_scalar=_NO_AXES,
     ),
     OpCase(ops.log_softmax, lambda x: _log_softmax(x, axis=-1), _ALONG, REAL, no_scalar=_NO_AXES),

@@ -34,7 +34,9 @@ def _(op: Composite, call: Call) -> Node:
             (key, _further(value, call.node.inputs[0].ndim) if key == "axis" else value) for key, value in op.options
         ]
         return Composite(op.definition, tuple(options))(*call.operands)
-    return Composite(_over_batch(op.definition, call.batched), op.options)(*call.operands)
+    on = dict(zip(op.names, call.batched, strict=True))
+    batched = tuple(on.get(name, False) for name in op.definition.operands)  # also for operands that are left out
+    return Composite(_over_batch(op.definition, batched), op.options, op.left_out)(*call.operands)
 
 
 def _further(axis: Any, ndim: int) -> Any:
@@ -67,8 +69,11 @@ class _OverBatch(Definition[Any]):
 _over_batch = functools.lru_cache(maxsize=1024)(_OverBatch)
 
 
-def over_batch(function: Callable[..., Node], operands: tuple[Node, ...], batched: tuple[bool, ...]) -> Node:
-    """A function of nodes for each element of a batch; `batched` tells the operands that have its axis, in front."""
+def over_batch(function: Callable[..., Node], operands: tuple[Any, ...], batched: tuple[bool, ...]) -> Node:
+    """A function of nodes for each element of a batch; `batched` tells the operands that have its axis, in front.
+
+    Operands that are left out are None.
+    """
     inside = [_one(x, f"operand {i}") if on else x for i, (x, on) in enumerate(zip(operands, batched, strict=True))]
     size = operands[batched.index(True)].shape[0]
     replaced = {one: x for one, x, on in zip(inside, operands, batched, strict=True) if on}
