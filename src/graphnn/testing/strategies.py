@@ -23,6 +23,7 @@ from graphnn.ir.leaves import constant, placeholder
 from graphnn.ir.node import Node
 from graphnn.ir.spec import Spec
 from graphnn.ops.arithmetic import add, divide, multiply, negative, reciprocal, square, subtract
+from graphnn.ops.bitwise import stop_gradient
 from graphnn.ops.contraction import matmul
 from graphnn.ops.exponential import exp, logaddexp
 from graphnn.ops.movement import broadcast_to, concat, matrix_transpose, reshape
@@ -170,7 +171,8 @@ def case_graphs(draw: st.DrawFn, cases: Sequence[OpCase], max_nodes: int = 5, dt
 
     This is for comparing backends, and a graph with what rewriting makes of it. A case computes with results of others
     where its domain is all real numbers, as there it has neither kinks nor jumps; such operands are brought to moderate
-    size. So rounding errors stay small, in the values and in the derivatives of `total`.
+    size. So rounding errors stay small, in the values and in the derivatives of `total`. Operands by which a case has no
+    derivative are taken as constants.
 
     Parameters
     ----------
@@ -184,17 +186,18 @@ def case_graphs(draw: st.DrawFn, cases: Sequence[OpCase], max_nodes: int = 5, dt
         case = draw(st.sampled_from(fitting))
         _, points = draw(samples(case, dtype))
         operands = []
-        for domain, point in zip(case.domains, points, strict=True):
+        for place, (domain, point) in enumerate(zip(case.domains, points, strict=True)):
             earlier = [node for node in nodes if node.spec.size == point.size] if domain is REAL else []
             kind = draw(st.sampled_from(["input", "input", "constant", *["earlier"] * 5 * bool(earlier)]))
             if kind == "earlier":
-                operands.append(reshape(tanh(earlier[draw(st.integers(0, len(earlier) - 1))]), point.shape))
+                x = reshape(tanh(earlier[draw(st.integers(0, len(earlier) - 1))]), point.shape)
             elif kind == "constant":
-                operands.append(constant(point))
+                x = constant(point)
             else:
-                x = placeholder(f"x{i}_{len(operands)}", point.shape, point.dtype)
+                x = placeholder(f"x{i}_{place}", point.shape, point.dtype)
                 feeds[x] = point
-                operands.append(x)
+            without = case.wrt is not None and place not in case.wrt and x.dtype.is_floating
+            operands.append(stop_gradient(x) if without else x)
         node = case.build(*operands)
         outputs.append(node)
         if node.dtype is as_dtype(dtype):

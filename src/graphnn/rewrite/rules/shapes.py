@@ -258,6 +258,17 @@ def concat_of_one(node: Node) -> Node | None:
     return node.inputs[0] if len(node.inputs) == 1 else None
 
 
+@rewrites(Concat, example=lambda x, y=Spec((0, 3), float64): (Concat(0)(y, x, y), x))
+def concat_of_nothing(node: Node) -> Node | None:
+    """concat([x, empty]) -> x"""
+    assert isinstance(node.op, Concat)
+    axis = node.op.axis
+    pieces = [x for x in node.inputs if x.shape[axis] != 0] or [node.inputs[0]]
+    if len(pieces) == len(node.inputs) or any(x.dtype is not node.dtype for x in pieces):
+        return None
+    return pieces[0] if len(pieces) == 1 else node.op(*pieces)
+
+
 @rewrites(
     Concat, reading=Concat,
     example=lambda x, y, z: (concat([concat([x, y]), z]), concat([x, y, z])),
@@ -347,6 +358,7 @@ SHAPES = group(
     part_of_part,
     part_of_concat,
     concat_of_one,
+    concat_of_nothing,
     concat_of_concat,
     concat_of_parts,
     empty_pad,
