@@ -6,7 +6,7 @@ import math
 
 import graphnn as gn
 from graphnn.interop.onnx.handlers.convolution import number
-from graphnn.interop.onnx.handlers.recurrent import MOST_STEPS
+from graphnn.interop.onnx.handlers.recurrent import along
 from graphnn.interop.onnx.registry import Call, onnx_op
 from graphnn.ir.dims import exact_quotient
 from graphnn.ir.dtype import float32
@@ -46,10 +46,7 @@ def linear_attention(
     if ("gated" in rule) != (decay is not None) or ("delta" in rule) != (beta is not None):
         raise call.error(f"the rule {rule!r} with other inputs than it needs: decay for gated, beta for delta")
     q, k, v = _parted(call, query, heads), _parted(call, key, shared), _parted(call, value, shared)
-    steps = number(call, q, 0)
-    if not 0 < steps <= MOST_STEPS:
-        raise call.unsupported(f"a sequence of {steps} steps; from 1 to {MOST_STEPS} are laid out")
-    batch, width, out_width = q.shape[1], number(call, k, 3), v.shape[3]
+    steps, batch, width, out_width = q.shape[0], q.shape[1], number(call, k, 3), v.shape[3]
     forget = None if decay is None else gn.exp(_parted(call, decay, shared))  # [length, batch, heads, 1 or width]
     rate = None if beta is None else _parted(call, beta, shared if beta.shape[2] == shared else 1)
     scale = call.number("scale", 0.0) or 1 / math.sqrt(width)
@@ -58,15 +55,18 @@ def linear_attention(
     else:
         state = past.astype(q.dtype)
     q = gn.reshape(q * scale, (steps, batch, shared, heads // shared, width))
-    out = []
-    for t in range(steps):
+    gates = [gate for gate in (forget, rate) if gate is not None]
+
+    def step(carried: tuple[Node, ...], item: tuple[Node, ...]) -> tuple[tuple[Node, ...], Node]:
+        (state,), (q_t, k_t, change, *more) = carried, item
         if forget is not None:
-            state = gn.expand_dims(forget[t], axis=3) * state
-        change = v[t]
+            state = gn.expand_dims(more[0], axis=3) * state
         if rate is not None:
-            seen = gn.squeeze(gn.expand_dims(k[t], axis=2) @ state, axis=2)
-            change = rate[t] * (change - seen)
-        state = state + gn.expand_dims(k[t], axis=3) * gn.expand_dims(change, axis=2)
-        out.append(q[t] @ state)  # [batch, shared, heads / shared, out_width]
-    y = gn.reshape(gn.stack(out, axis=1), (batch, steps, heads * out_width))
+            seen = gn.squeeze(gn.expand_dims(k_t, axis=2) @ state, axis=2)
+            change = more[-1] * (change - seen)
+        state = state + gn.expand_dims(k_t, axis=3) * gn.expand_dims(change, axis=2)
+        return (state,), q_t @ state  # [batch, shared, heads / shared, out_width]
+
+    (state,), out = along(step, (state,), (q, k, v, *gates))
+    y = gn.reshape(gn.moveaxis(out, 0, 1), (batch, steps, heads * out_width))
     return y.astype(query.dtype), state.astype(query.dtype if past is None else past.dtype)
