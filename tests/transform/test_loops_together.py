@@ -72,3 +72,36 @@ def test_constants_out_of_loops_and_branches_belong_to_the_caller(passes):
             f = gn.function([x], y, **options)
             f(1.0)[:] = 99
             assert f(1.0).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("inner", ["loop", "choice", "plain"])
+def test_a_checkpoint_in_a_step_that_reads_what_is_the_same_in_every_step(inner):
+    b, xs = input_of("b", 3, 3), input_of("xs", "n", 3, 3)
+
+    def block(u, x):
+        first = u[0]  # the same in every step, but inside of the checkpoint
+        if inner == "loop":
+            first, _ = gn.scan(lambda c, e: (gn.sin(c + e), None), first, x)
+        elif inner == "choice":
+            first = gn.cond(gn.sum(x) > 0, lambda: first * x[1], lambda: gn.exp(first))
+        else:
+            first = gn.sin(first) * x[0]
+        return u * first
+
+    def loss(block):
+        total, ys = gn.scan(lambda c, x: (c + block(gn.tanh(b), gn.tanh(x)), block(b, c)), np.zeros((3, 3)), xs)
+        return gn.sum(gn.sin(total)) + gn.sum(ys)
+
+    feeds = {b: RNG.normal(size=(3, 3)), xs: RNG.normal(size=(2, 3, 3))}
+    kept, again = (gn.evaluate(gn.grad(loss(f), [b, xs]), feeds) for f in (block, gn.checkpoint(block)))
+    for expected, found in zip(kept, again, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_a_checkpoint_of_one_value_twice():
+    x, on = input_of("x", 3), gn.placeholder("on", (2,), "bool")
+    block = gn.checkpoint(lambda u, v: gn.sin(u * v))
+    y = gn.vmap(lambda each: gn.cond(each, block, gn.add, x, x))(on)
+    gradient = gn.evaluate(gn.grad(gn.sum(y), x), {x: [0.1, 0.2, 0.3], on: [True, False]})
+    values = np.array([0.1, 0.2, 0.3])
+    np.testing.assert_allclose(gradient, 2 * values * np.cos(values**2) + 2)
