@@ -6,13 +6,14 @@
 VENV := .venv
 BIN := $(VENV)/bin
 ORACLES := .venv-oracles
+PEERS := .venv-peers
 JOBS ?= 2
 PYTHON ?=
 CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint slow oracles bench conformance fuzz clean FORCE
+.PHONY: help demo test lint slow oracles bench peers conformance fuzz clean FORCE
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -36,11 +37,14 @@ slow: $(VENV)/.dev ## the tests of operations and graphs with 500 random example
 oracles: $(ORACLES)/.made ## values and gradients against PyTorch and JAX, which go into an environment of their own
 	$(ORACLES)/bin/python -m pytest -m "oracles or not oracles" tests/oracles
 
-bench: $(VENV)/.dev ## every script in benchmarks/, one after the other
+bench: $(VENV)/.dev ## how fast: the scripts in benchmarks/, then graphnn beside its peers (BENCH='--quick --only mlp')
 	@for script in benchmarks/[!_]*.py; do \
 	    [ -e "$$script" ] || { echo "There is no script in benchmarks/."; exit 1; }; \
-	    echo "== $$script"; $(BIN)/python "$$script" || exit 1; \
+	    echo "== $$script"; $(BIN)/python "$$script" $(filter --quick,$(BENCH)) || exit 1; \
 	done
+	@echo "== benchmarks/suite"; PYTHONPATH=benchmarks $(BIN)/python -m suite $(BENCH)
+
+peers: $(PEERS)/.made ## the libraries that graphnn is compared with, in an environment of their own for `make bench`
 
 conformance: $(VENV)/.conformance ## the ONNX node suite: values, derivatives, and the way back through onnxruntime
 	$(BIN)/python tests/conformance/run.py
@@ -49,7 +53,7 @@ fuzz: $(VENV)/.dev ## 3,000 damaged ONNX models against the loader
 	$(BIN)/python tests/conformance/fuzz.py
 
 clean: ## remove .venv, out/ and all caches
-	rm -rf $(VENV) $(ORACLES) out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(ORACLES) $(PEERS) out benchmarks/results build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The virtual environment. It is made anew when its folder was moved or its Python is gone; graphnn is installed into
@@ -99,6 +103,17 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 $(ORACLES)/.made: pyproject.toml $(VENV)/.made
 	@rm -rf $(ORACLES) && $(BIN)/python -m venv $(ORACLES)
 	$(call install,PyTorch and JAX,.[dev$(comma)oracles],$(ORACLES),--extra-index-url $(TORCH_INDEX))
+	@touch $@
+
+# Each for itself: a peer that does not install here is told and left out. tinygrad needs clang on the path when it runs.
+$(PEERS)/.made: $(VENV)/.made
+	@rm -rf $(PEERS) && $(BIN)/python -m venv $(PEERS)
+	@for peer in 'torch==2.13.0 --extra-index-url $(TORCH_INDEX)' jax 'pytensor numba' tinygrad; do \
+	    echo "Installing $${peer%% --*} into $(PEERS) ..."; \
+	    $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check $$peer || \
+	        echo "$$peer could not be installed; make bench goes on without it. What pip says about it stands above."; \
+	done
+	@command -v clang >/dev/null || echo "There is no clang, so tinygrad will be left out (Debian and Ubuntu: apt install clang)."
 	@touch $@
 
 comma := ,
