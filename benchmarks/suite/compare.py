@@ -8,6 +8,8 @@ CLOSE_DECREASE = 0.03  # of what training has taken off the loss, which tells wh
 
 def disagreement(work: Work, ours: list[list[float]], theirs: list[list[float]]) -> str:
     """What differs between two series of results, in words; empty where they agree."""
+    if len(ours) != len(theirs):
+        return f"{len(theirs)} results for {len(ours)}"
     if [len(step) for step in ours] != [len(step) for step in theirs]:
         return f"{len(theirs[0])} numbers for {len(ours[0])}"
     if work.training:

@@ -92,6 +92,8 @@ class Process:
         return json.loads(line)
 
     def ask(self, do: str, timeout: float, **request: object) -> dict:
+        if not self.alive:
+            raise Failed("the process has ended")
         assert self._process.stdin
         try:
             self._process.stdin.write(json.dumps({"do": do, **request}) + "\n")

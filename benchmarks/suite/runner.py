@@ -145,17 +145,16 @@ class Runner:
         return {"first_s": told["first_s"]}
 
     def _wrong(self, contestant: Contestant, row: Row, numbers: list[list[float]]) -> str:
-        if row.work not in self._expected:
+        expected = self._expected.get(row.work)
+        if expected is None or len(expected) < len(numbers):
             if contestant is self.reference:
                 self._expected[row.work] = numbers
-            else:
-                told = self.reference.ask("prepare", work=row.work, steps=len(numbers) - 1)
-                self._expected[row.work] = told.get("numbers")
-                if self.reference not in self.present:
-                    self.reference.ask("release")
-        expected = self._expected[row.work]
-        if expected is None:
-            return "nothing to compare with, as graphnn-numpy fails"
+                return ""
+            told = self.reference.ask("prepare", work=row.work, steps=STEPS)
+            self.reference.ask("release")
+            expected = self._expected[row.work] = told.get("numbers", [])
+        if not expected:
+            return f"nothing to compare with, as {REFERENCE} fails"
         return disagreement(row.work, expected[: len(numbers)], numbers)
 
     def _measure(self, contestant: Contestant) -> dict[str, Any]:
