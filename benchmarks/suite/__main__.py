@@ -3,6 +3,7 @@
 import argparse
 import os
 import platform
+import signal
 import sys
 import time
 from pathlib import Path
@@ -72,6 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     peers = str(chosen_options.peers or (venv if venv.exists() else sys.executable))
     seconds = 0.15 if chosen_options.quick else 0.5
     settings = Settings(chosen_options.rounds, seconds, chosen_options.timeout, chosen_options.small, peers)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the processes are ended with this one
     start, results = time.time(), {}
     target = chosen_options.out / "suite.json"
     with Runner(chosen_options.contestants, settings, print) as runner:
