@@ -2,7 +2,7 @@
 
 from .work import Work
 
-CLOSE = 1e-3  # of values
+CLOSE = 1e-3  # of the largest values
 CLOSE_DECREASE = 0.03  # of what training has taken off the loss, which tells whether all gradients are there
 
 
@@ -15,7 +15,8 @@ def disagreement(work: Work, ours: list[list[float]], theirs: list[list[float]])
     if work.training:
         losses = [(a[0], b[0]) for a, b in zip(ours, theirs, strict=True)]
         for i, (a, b) in enumerate(losses):
-            if not abs(a - b) <= CLOSE * abs(a):
+            # Beside the first loss: near zero a loss is the difference of almost equal numbers, and has few digits.
+            if not abs(a - b) <= CLOSE * max(abs(a), abs(losses[0][0])):
                 return f"loss {b:.6g} for {a:.6g} at step {i}"
         a, b = (losses[0][i] - losses[-1][i] for i in (0, 1))
         if not abs(a - b) <= CLOSE_DECREASE * abs(a) + 1e-5 * abs(losses[0][0]):

@@ -92,6 +92,7 @@ def test_the_scalar_graph_has_ten_thousand_operations_that_all_count():
         ([[2.0], [1.9], [1.8]], ""),
         ([[2.0], [1.901], [1.801]], ""),
         ([[2.0], [1.95], [1.9]], "loss 1.95"),
+        ([[2.01], [1.91], [1.81]], "loss 2.01"),
         ([[2.0], [1.9], [float("nan")]], "loss nan"),
         ([[2.0], [1.9]], "2 results for 3"),
         ([[2.0, 1.0], [1.9], [1.8]], "2 numbers for 1"),
