@@ -35,9 +35,9 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     add(
         "--timeout",
         type=float,
-        default=120.0,
+        default=180.0,
         metavar="S",
-        help="seconds that one answer of a contestant may take (120)",
+        help="seconds that one answer of a contestant may take (180)",
     )
     add(
         "--peers", type=Path, metavar="PYTHON", help="the Python that has the peers; that of .venv-peers if it is there"

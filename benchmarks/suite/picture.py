@@ -36,7 +36,15 @@ def picture(rows: dict[str, Any], contestants: list[str], title: str) -> str:
     for exponent in range(low, high + 1):
         at = place(2.0**exponent)
         _line(root, at, TOP - 8, at, bottom, INK if exponent == 0 else FAINT)
-        _text(root, at, bottom + 16, f"{2.0**exponent:.3g}x", size=11, anchor="middle", fill=QUIET)
+        _text(
+            root,
+            at,
+            bottom + 16,
+            f"{2**exponent}x" if exponent >= 0 else f"1/{2**-exponent}",
+            size=11,
+            anchor="middle",
+            fill=QUIET,
+        )
     _text(root, LEFT, bottom + 34, "times as fast as the fastest peer (further right is faster)", size=12, fill=QUIET)
     for row, (name, entry) in enumerate(shown.items()):
         y = TOP + LINE * row + LINE / 2

@@ -26,7 +26,7 @@ MACHINE = {True: ("sgemm", "own product"), False: ("copy",)}  # the measures for
 class Settings(NamedTuple):
     rounds: int = 5
     seconds: float = 0.5  # of one measurement in one round
-    timeout: float = 120.0  # of one answer
+    timeout: float = 180.0  # of one answer
     small: bool = False
     peers: str = sys.executable  # the Python that has the peers
 
