@@ -131,12 +131,8 @@ def test_digest_and_table():
     assert entry["results"]["numpy"]["ahead"] == 95 / 200
     assert ours["of_machine"] == pytest.approx(1e6 / 50e-6 / 210e9)
     (start,) = suite("rows").chosen(["mlp/first"])
-    assert (
-        report.digest(start, found | {"rounds": {"graphnn-numpy": [2.0], "numpy": [0.1], "jax": [3.0]}})["results"][
-            "graphnn-numpy"
-        ]["ahead"]
-        == 3.0 / 2.0
-    )
+    begun = report.digest(start, found | {"rounds": {"graphnn-numpy": [2.0], "numpy": [0.1], "jax": [3.0]}})
+    assert begun["results"]["graphnn-numpy"]["ahead"] == 3.0 / 2.0  # NumPy has nothing to build
     text = report.table({"mlp/hvp": entry}, ["graphnn-numpy", "jax", "numpy", "tinygrad"])
     assert "1.90x" in text
     assert "50 ±20%" in text

@@ -29,10 +29,9 @@ def backends():
 
 def prepare(work: Work, data: Data):
     module = workloads.FAMILIES[work.workload]
-    arrays, params = list(data.inputs), data.params
     if module is cnn:
-        params = {name: cnn.arrange(name, array) for name, array in params.items()}
-        arrays[0] = cnn.arrange("x", arrays[0])
+        data = cnn.channels_last(data)
+    params, arrays = data.params, data.inputs
     if work.workload in SPECIAL:
         return SPECIAL[work.workload](work, params, arrays)
     variables = {name: gn.parameter(name, array) for name, array in params.items()}

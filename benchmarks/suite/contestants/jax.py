@@ -7,6 +7,7 @@ import numpy as np
 from .. import workloads
 from ..work import ADAM, RATE, Data, Unsupported, Work, direction
 from ..workloads import chain, scalar, transformer
+from ..workloads import cnn as cnn_arrays
 
 jax = jnp = None
 
@@ -36,11 +37,16 @@ def mlp(p, x):
 
 
 def cnn(p, x):
-    def pool(h):
-        return jax.lax.reduce_window(h, -jnp.inf, jax.lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID")
+    """Channels last, which is the faster layout of XLA on a CPU."""
 
-    h = pool(jax.nn.relu(jax.lax.conv_general_dilated(x, p["k0"], (1, 1), "SAME") + p["b0"][:, None, None]))
-    h = pool(jax.nn.relu(jax.lax.conv_general_dilated(h, p["k1"], (1, 1), "SAME") + p["b1"][:, None, None]))
+    def convolve(h, kernel):
+        return jax.lax.conv_general_dilated(h, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+    def pool(h):
+        return jax.lax.reduce_window(h, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+
+    h = pool(jax.nn.relu(convolve(x, p["k0"]) + p["b0"]))
+    h = pool(jax.nn.relu(convolve(h, p["k1"]) + p["b1"]))
     h = jax.nn.relu(h.reshape(h.shape[0], -1) @ p["d0"] + p["b2"])
     return h @ p["d1"] + p["b3"]
 
@@ -124,6 +130,8 @@ def adam_step(loss):
 
 def prepare(work: Work, data: Data):
     jax.config.update("jax_enable_x64", work.dtype == "float64")
+    if work.workload == "cnn":
+        data = cnn_arrays.channels_last(data)
     arrays = [jnp.asarray(array) for array in data.inputs]
     if work.workload in SPECIAL:
         return SPECIAL[work.workload](work, data, arrays)
