@@ -27,7 +27,7 @@ def contestants() -> list[str]:
 def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="suite", description=__doc__)
     add = parser.add_argument
-    add("--only", default="", metavar="ROWS", help="rows or workloads, such as mlp,lstm or '*/memory'; all unless told")
+    add("--only", default="", metavar="ROWS", help="rows or workloads, such as mlp,lstm or '*/sgd'; all unless told")
     add("--contestants", default="", metavar="NAMES", help=f"of {', '.join(contestants())}; all unless told")
     add("--rounds", type=int, default=0, help="5, or 2 with --quick")
     add("--quick", action="store_true", help="shorter and fewer rounds: to see roughly, not to quote")

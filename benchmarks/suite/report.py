@@ -39,7 +39,7 @@ def digest(row: Row, found: dict[str, Any]) -> dict[str, Any]:
 def quiet_ratios(rows: dict[str, Any]) -> None:
     """Beside each busy row: how many times as long as the quiet one it took."""
     for name, entry in rows.items():
-        quiet = rows.get(name.removesuffix("/busy"), {}).get("results", {}) if name.endswith("/busy") else {}
+        quiet = rows.get(name.replace("/busy", "/sgd"), {}).get("results", {}) if entry["kind"] == "busy" else {}
         for contestant, figures in entry["results"].items():
             if contestant in quiet:
                 figures["times_quiet"] = figures["median"] / quiet[contestant]["median"]

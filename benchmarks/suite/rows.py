@@ -32,7 +32,7 @@ def rows(small: bool) -> list[Row]:
 
     def every() -> Iterator[Row]:
         for name in SIX:
-            yield Row(name, work(name, "sgd"))
+            yield Row(f"{name}/sgd", work(name, "sgd"))
         for name in SIX:
             yield Row(f"{name}/adam", work(name, "adam"))
         yield Row("mlp/float64", work("mlp", "sgd", dtype="float64"))

@@ -59,7 +59,7 @@ def test_all_rows_of_the_issue_are_there():
     names = [row.name for row in suite("rows").rows(small=False)]
     assert len(names) == len(set(names))
     six = ("tiny", "mlp", "wide", "cnn", "lstm", "transformer")
-    kinds = ("", "/adam", "/infer-1", "/infer-64", "/busy", "/first", "/warm", "/memory")
+    kinds = ("/sgd", "/adam", "/infer-1", "/infer-64", "/busy", "/first", "/warm", "/memory")
     rest = "mlp/float64 mlp/hvp chain softmax scalar call layers-10/first layers-100/first layers-1000/first program"
     assert set(names) == {name + kind for name in six for kind in kinds} | set(rest.split())
     chosen = suite("rows").chosen
@@ -138,6 +138,18 @@ def test_digest_and_table():
     assert "50 ±20%" in text
     assert text.splitlines()[1].split()[-3] == "-"  # tinygrad has no figure
     assert report.notes({"mlp/hvp": entry}) == ["tinygrad: ill (mlp/hvp)"]
+
+
+def test_busy_rows_stand_beside_the_quiet_ones():
+    report = suite("report")
+    rows = {
+        name: {"kind": kind, "unit": "us", "results": {"jax": {"median": m, "spread": 0.0}}}
+        for name, kind, m in [("mlp/sgd", "steady", 2.0), ("mlp/busy", "busy", 5.0), ("cnn/busy", "busy", 1.0)]
+    }
+    report.quiet_ratios(rows)
+    assert rows["mlp/busy"]["results"]["jax"]["times_quiet"] == 2.5
+    assert "times_quiet" not in rows["cnn/busy"]["results"]["jax"]
+    assert "(2.5q)" in report.table(rows, ["jax"])
 
 
 def run_suite(out, *arguments, **environment):
