@@ -84,12 +84,12 @@ class Shape(NamedTuple):
 def choose(lanes: int, registers: int, m: int, n: int, k: int) -> Shape:
     """The tile that needs the fewest cycles for a product of this shape.
 
-    A step of a tile takes as long as its multiplications, or its loads, or the latency of its chain if it is small; to
-    begin and end a tile takes some time for each vector of it.
+    A step of a tile takes as long as its multiplications, or its loads, or the latency of its chain if it is small, and a
+    little for what comes from farther caches; to begin and end a tile takes some time for each vector of it.
     """
 
     def cycles(rows: int, vectors: int) -> float:
-        step = max(rows * vectors, 1.02 * (rows + vectors), 6)
+        step = max(rows * vectors, 1.02 * (rows + vectors), 6) + 0.1 * vectors + 0.02 * rows
         return k * step + 2 * rows * vectors + 12
 
     best, found = math.inf, Shape(1, 1)
@@ -103,8 +103,8 @@ def choose(lanes: int, registers: int, m: int, n: int, k: int) -> Shape:
                 if wide_part:
                     total += count * (m // rows * cycles(rows, wide_part))
                     total += count * cycles(m % rows, wide_part) if m % rows else 0
-            # Other sizes at the edges are further functions to compile; a wide tile packs more at once.
-            total *= 1 + 0.01 * (m % rows != 0) + 0.01 * (wide % vectors != 0) + 0.02 * abs(vectors - 2)
+            # Other sizes at the edges are further functions to compile.
+            total *= 1 + 0.02 * (m % rows != 0) + 0.02 * (wide % vectors != 0)
             if total < best * 0.999:
                 best, found = total, Shape(rows, vectors)
     return found
