@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from graphnn.backend.base import Backend, Executable
+from graphnn.backend.native.plan import NativeBackend
 from graphnn.backend.numpy import NumpyBackend
 from graphnn.compile.signature import Argument, Signature, bind_sizes, check_bound
 from graphnn.errors import DTypeError, GraphError, LoweringError, ShapeError, listing, nearest
@@ -21,7 +22,7 @@ from graphnn.ops.operands import as_node
 from graphnn.ops.random import Advance
 from graphnn.rewrite.pipeline import optimize
 
-BACKENDS: dict[str, Backend] = {"numpy": NumpyBackend()}
+BACKENDS: dict[str, Backend] = {"numpy": NumpyBackend(), "native": NativeBackend()}
 
 
 MOST_PLANS = 128
@@ -144,7 +145,7 @@ def function(
         structure, by position or by name
     outputs : a node, or a tree of nodes; the function returns arrays in the same structure
     updates : the new value of parameters or states, as nodes; all are computed from the old values, then set together
-    backend : ``"numpy"``
+    backend : ``"numpy"``, or ``"native"``: machine code made by LLVM
     debug : ``"nan"`` finds the first node, forward or backward, that makes a NaN or an infinity of a result
     on_unused : ``"ignore"`` allows inputs that the outputs do not depend on
 

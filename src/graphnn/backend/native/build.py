@@ -1,0 +1,143 @@
+"""From nodes to items: what is computed natively, what is a view, and what NumPy does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from graphnn.backend.native import elementwise, movement
+from graphnn.backend.native.items import KINDS, Access, Item, View, is_whole, reads, whole
+from graphnn.backend.native.lower import lower, view_of
+from graphnn.backend.native.reduction import reduces
+from graphnn.errors import LoweringError
+from graphnn.ir.graph import topological
+from graphnn.ir.leaves import Constant, Iota
+from graphnn.ir.node import Node
+
+_LOWERINGS = (elementwise, movement)  # importing them registers what they lower
+
+
+class Items(NamedTuple):
+    """All items in the order in which they are built, and the items that the arguments and the outputs are."""
+
+    items: list[Item]
+    arguments: list[Item]
+    outputs: list[Item]
+
+
+class _Maker:
+    def __init__(self) -> None:
+        self.items: list[Item] = []
+        self.views: dict[Node, View] = {}
+        self.copies: dict[View, Item] = {}
+
+    def new(self, role: str, node: Node | None, shape: Any, dtype: Any) -> Item:
+        item = Item(len(self.items), role, node, tuple(shape), dtype)
+        self.items.append(item)
+        return item
+
+    def add(self, node: Node) -> None:
+        self.views[node] = self._leaf(node) if not node.inputs else self._moved(node) or whole(self._computed(node))
+
+    def _leaf(self, node: Node) -> View:
+        item = self.new("fixed", node, node.shape, node.dtype)
+        item.value = value_of(node)
+        return whole(item)
+
+    def _moved(self, node: Node) -> View | None:
+        first = self.views[node.inputs[0]]
+        if reduces(node):
+            # What is reduced along axes of size 1 is there already.
+            one = all(node.inputs[0].shape[axis] == 1 for axis in node.op.axes)  # type: ignore[attr-defined]
+            strides = [stride for stride, kept in zip(first.strides, self._kept(node), strict=True) if kept]
+            found = View(first.item, first.offset, node.shape, tuple(strides)) if one else None  # type: ignore[arg-type]
+        else:
+            found = view_of(node.op, node, first)
+            moves = view_of.dispatch(type(node.op)) is not view_of.dispatch(object)
+            if found is None and moves and node.dtype is node.inputs[0].dtype:
+                # No strides express it: of a copy they do.
+                found = view_of(node.op, node, whole(self.copy(first, node.inputs[0])))
+        return found
+
+    @staticmethod
+    def _kept(node: Node) -> list[bool]:
+        op: Any = node.op
+        return [op.keepdims or axis not in op.axes for axis in range(node.inputs[0].ndim)]
+
+    def copy(self, view: View, node: Node) -> Item:
+        """The elements of a view, in their order."""
+        item = self.copies.get(view)
+        if item is None:
+            item = self.copies[view] = self.new("element", node, view.shape, view.item.dtype)
+            item.operands, item.key, item.emit = [Access(*view[:2], view.strides)], "copy", _itself
+            if item.size == 0:
+                item.role, item.value = "fixed", np.empty(item.shape, item.dtype.numpy)
+        return item
+
+    def _computed(self, node: Node) -> Item:
+        operands = [self.views[operand] for operand in node.inputs]
+        item = self.new("host", node, node.shape, node.dtype)
+        if item.size == 0:
+            item.role, item.value = "fixed", np.empty(item.shape, item.dtype.numpy)
+        elif reduces(node) and operands[0].item.size and item.dtype.name in KINDS:
+            item.role, item.axes, item.wide = "reduce", node.op.axes, operands[0].shape  # type: ignore[attr-defined]
+            item.operands, item.key = [Access(*operands[0][:2], operands[0].strides)], node.op
+        elif node.op.elementwise and (emit := lower(node.op, node)) is not None:
+            item.role, item.emit = "element", emit
+            item.operands = [reads(view, item.shape) for view in operands]
+            item.key = (node.op, *[operand.dtype.name for operand in node.inputs], node.dtype.name)
+        if item.role == "host":
+            item.operands = [Access(view.item, view.offset, view.strides) for view in operands]
+            item.wide = ()
+        return item
+
+    def output(self, node: Node, place: int) -> Item:
+        view = self.views[node]
+        item = view.item
+        if (
+            item.role in ("given", "fixed", "host")
+            or item.output >= 0
+            or not is_whole(view)
+            or item.shape != view.shape
+        ):
+            if item.role == "host" and item.output < 0 and is_whole(view) and item.shape == view.shape:
+                pass
+            else:
+                item = self.new("element", node, view.shape, item.dtype)
+                item.operands = [Access(view.item, view.offset, view.strides)]
+                item.key, item.emit = "copy", _itself
+                if item.size == 0:
+                    item.role = "empty"
+        item.output = place
+        return item
+
+
+def items_of(outputs: Sequence[Node], arguments: Sequence[Node]) -> Items:
+    """The items of a graph of concrete sizes."""
+    make = _Maker()
+    given = []
+    for node in arguments:
+        item = make.new("given", node, node.shape, node.dtype)
+        make.views[node] = whole(item)
+        given.append(item)
+    for node in topological([*outputs, *arguments]):
+        if node not in make.views:
+            make.add(node)
+    ends = [make.output(node, i) for i, node in enumerate(outputs)]
+    return Items(make.items, given, ends)
+
+
+def value_of(node: Node) -> Any:
+    """The array of a leaf."""
+    if isinstance(node.op, Constant):
+        return node.op.payload.array
+    if isinstance(node.op, Iota):
+        size: Any = node.op.size
+        return np.arange(size, dtype=np.int64).astype(node.op.dtype.numpy)
+    raise LoweringError(f"the native backend got the leaf {node.label} ({node.op.name}), which has no value")
+
+
+def _itself(b: Any, x: Any) -> Any:
+    return x

@@ -1,0 +1,226 @@
+"""The driver: a graph of concrete sizes becomes one native module, and a call one jump into it.
+
+What has no native lowering runs through NumPy's, between the native segments.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from graphnn.backend.base import Executable, failure
+from graphnn.backend.native import jit
+from graphnn.backend.native.build import items_of
+from graphnn.backend.native.items import Access, Item, contiguous
+from graphnn.backend.native.loops import Kernel, is_literal, kernel_of
+from graphnn.backend.native.memory import Arena
+from graphnn.backend.native.regions import Group, Regions
+from graphnn.backend.native.target import host
+from graphnn.backend.numpy import NumpyBackend
+from graphnn.backend.numpy.lower import lower as lower_to_numpy
+from graphnn.ir.arrays import Array
+from graphnn.ir.node import Node
+from graphnn.ir.op import Op
+
+
+class NativeBackend:
+    """Compiles graphs to machine code by LLVM; where llvmlite is missing, runs them with NumPy."""
+
+    name = "native"
+
+    def keeps(self, op: Op) -> bool:
+        """Composites are expanded: what belongs together is found again by fusion."""
+        return False
+
+    def compile(self, outputs: Sequence[Node], arguments: Sequence[Node], debug: str | None = None) -> Executable:
+        """Make machine code for the graph; a search for NaN needs every value, and is left to NumPy."""
+        if debug is None:
+            try:
+                host()
+            except ImportError:
+                pass
+            else:
+                return Plan(outputs, arguments)
+        return NumpyBackend().compile(outputs, arguments, debug)
+
+
+class _Segment(NamedTuple):
+    """A native function of the table of pointers."""
+
+    run: Any
+
+
+class _HostStep(NamedTuple):
+    """A NumPy kernel: where its operands lie, and the item that it makes."""
+
+    kernel: Any
+    item: Item
+    operands: tuple[tuple[Access, tuple[int, ...]], ...]
+
+
+class _Frame:
+    """The memory of one call in flight: the arena, and the table of pointers."""
+
+    __slots__ = ("arena", "arrays", "table")
+
+    def __init__(self, plan: Plan) -> None:
+        room = np.empty(plan.arena.size + 64, np.uint8)
+        start = -room.ctypes.data % 64
+        self.arena = room[start : start + plan.arena.size]
+        self.table = plan.template.copy()
+        self.table[0] = self.arena.ctypes.data
+        self.arrays: dict[Item, Array] = {}
+        for item, offset in plan.arena.offsets.items():
+            if item in plan.seen_by_host:
+                part = self.arena[offset : offset + item.bytes]
+                self.arrays[item] = part.view(item.dtype.numpy).reshape(item.shape)
+
+
+class Plan:
+    """A compiled graph."""
+
+    def __init__(self, outputs: Sequence[Node], arguments: Sequence[Node]) -> None:
+        items, given, ends = items_of(outputs, arguments)
+        regions = Regions()
+        for item in items:
+            if item.role in ("element", "reduce", "host"):
+                regions.add(item)
+        groups = regions.ordered()
+        _mark_stored(groups)
+        self.given, self.ends = given, ends
+        self.outputs = [(item.shape, item.dtype.numpy, item.role == "host") for item in ends]
+        self.places: dict[Item, int] = {}  # the slots of the table; slot 0 is the arena
+        for item in [*given, *ends]:
+            self._slot(item)
+        self.arena = Arena(groups)
+        self.seen_by_host: set[Item] = set()
+        self.fixed: dict[Item, Array] = {}
+        module = host().module()
+        self.steps: list[Any] = []
+        calls: list[str] = []
+        for group in groups:
+            if group.items[0].role == "host":
+                self._end_segment(module, calls)
+                self.steps.append(self._host_step(group.items[0]))
+            else:
+                calls.extend(self._call(kernel_of(module, group), len(calls)))
+        self._end_segment(module, calls)
+        self.template = np.zeros(len(self.places) + 1, np.uint64)
+        for item, array in self.fixed.items():
+            self.template[self.places[item]] = array.ctypes.data
+        self.text = module.text
+        if any(isinstance(step, str) for step in self.steps):
+            self.library = jit.compile(self.text)
+            prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+            self.steps = [
+                _Segment(prototype(self.library.address(step))) if isinstance(step, str) else step
+                for step in self.steps
+            ]
+        self.fixed_arrays = {item: item.value for item in items if item.role == "fixed"}
+        self._frames: list[_Frame] = []
+
+    def _slot(self, item: Item) -> int:
+        return self.places.setdefault(item, len(self.places) + 1)
+
+    def _call(self, kernel: Kernel, number: int) -> list[str]:
+        """The lines that call a kernel with the pointers of its items."""
+        lines, names = [], []
+        for i, item in enumerate(kernel.pointers):
+            name = f"%a{number}.{i}"
+            if item in self.arena.offsets:
+                lines.append(f"{name} = getelementptr inbounds i8, ptr %arena, i64 {self.arena.offsets[item]}")
+            else:
+                if item.role == "fixed":
+                    self.fixed[item] = item.value
+                slot = self._slot(item)
+                lines.append(f"{name}p = getelementptr inbounds ptr, ptr %table, i64 {slot}")
+                lines.append(f"{name} = load ptr, ptr {name}p")
+            names.append(f"ptr {name}")
+        return [*lines, f"call void @{kernel.name}({', '.join(names)})"]
+
+    def _end_segment(self, module: Any, calls: list[str]) -> None:
+        if not calls:
+            return
+        name = f"segment{len(self.steps)}"
+        body = "\n".join(["%arena = load ptr, ptr %table", *calls, "ret void"])
+        module.add(f"define void @{name}(ptr %table) {{\n{body}\n}}")
+        self.steps.append(name)
+        calls.clear()
+
+    def _host_step(self, item: Item) -> _HostStep:
+        assert item.node is not None
+        operands = []
+        for access, node in zip(item.operands, item.node.inputs, strict=True):
+            self.seen_by_host.add(access.item)
+            operands.append((access, tuple(node.shape)))
+        if item.output < 0:
+            self._slot(item)
+        return _HostStep(lower_to_numpy(item.node.op, item.node), item, tuple(operands))  # type: ignore[arg-type]
+
+    def __call__(self, arguments: Sequence[Array]) -> list[Array]:
+        frame = self._frames.pop() if self._frames else _Frame(self)
+        table, results = frame.table, []
+        for slot, array in enumerate(arguments, 1):
+            table[slot] = array.ctypes.data
+        for shape, dtype, late in self.outputs:
+            results.append(None if late else np.empty(shape, dtype))
+        for item, result in zip(self.ends, results, strict=True):
+            if result is not None:
+                table[self.places[item]] = result.ctypes.data
+        values: dict[Item, Array] = {}
+        if self.seen_by_host:
+            values.update(frame.arrays)
+            values.update(self.fixed_arrays)
+            values.update(zip(self.given, arguments, strict=True))
+            values.update((i, r) for i, r in zip(self.ends, results, strict=True) if r is not None)
+        address = table.ctypes.data
+        for step in self.steps:
+            if type(step) is _Segment:
+                step.run(address)
+            else:
+                self._run_host(step, values, table, results)
+        self._frames.append(frame)
+        return results  # type: ignore[return-value]
+
+    def _run_host(self, step: _HostStep, values: dict[Item, Array], table: Any, results: list[Any]) -> None:
+        item, node = step.item, step.item.node
+        assert node is not None
+        operands = [_array(values[access.item], access, shape) for access, shape in step.operands]
+        try:
+            with np.errstate(all="ignore"):
+                made = np.asarray(step.kernel(*operands))
+        except Exception as error:
+            raise failure(node, operands, error) from error
+        if made.base is not None or not made.flags.c_contiguous or any(made is o for o in operands):
+            made = np.array(made, order="C")
+        values[item] = made
+        if item.output >= 0:
+            results[item.output] = made
+        table[self.places[item]] = made.ctypes.data
+
+
+def _array(base: Array, access: Access, shape: tuple[int, ...]) -> Array:
+    """The view of an array that an access describes."""
+    if shape == base.shape and access.offset == 0 and access.strides == contiguous(shape):
+        return base
+    if 0 in shape:
+        return np.empty(shape, base.dtype)
+    flat = base.reshape(-1)[access.offset :]
+    return np.lib.stride_tricks.as_strided(
+        flat, shape, [stride * base.itemsize for stride in access.strides], writeable=False
+    )
+
+
+def _mark_stored(groups: list[Group]) -> None:
+    """Mark what is needed outside the group that computes it, or is a result."""
+    for group in groups:
+        inside = set(group.items)
+        for item in group.items:
+            if item.output >= 0 or item.role == "host":
+                item.stored = True
+            for access in item.operands:
+                if access.item not in inside and not is_literal(access.item):
+                    access.item.stored = True
