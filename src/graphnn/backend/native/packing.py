@@ -8,54 +8,69 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphnn.backend.native.emit import BYTES, Builder, Module, Value
+from graphnn.backend.native.emit import BYTES, Builder, Module, Value, type_text
 
 
-def pack_rows(module: Module, kind: str, vectors: int, active: int) -> str:
-    """The name of ``void @pack(ptr %from, i64 %step, ptr %to, i64 %depth)`` for rows of neighbours.
+# Both have the head void @pack(ptr %from, i64 %step, i64 %across, ptr %to, i64 %depth, i64 %active, i64 %row):
+# `step` bytes lie between neighbours along the depth, `across` between lanes; `active` columns are inside the matrix; a row of
+# the panel takes `row` bytes.
+_HEAD = "define void @{}(ptr noalias %from, i64 %step, i64 %across, ptr noalias %to, i64 %depth, i64 %active, i64 %row)"
 
-    Row after row of `vectors` vectors is copied, of which the first `active` scalars are inside the matrix; `step` bytes
-    lie between rows.
+
+def rows_text(module: Module, name: str, kind: str) -> str:
+    """Pack where the lanes are neighbours in the matrix: vectors are copied."""
+    lanes, builder = module.lanes(kind), Builder(module)
+    depth, active, step = (Value(text, "i64") for text in ("%depth", "%active", "%step"))
+    row = Value("%row", "i64")
+    whole = builder.bin("and", active, builder.const("i64", -lanes))
+    zero = builder.const("i64", 0)
+    with builder.loop(zero, whole, lanes) as first:
+        source, target = builder.gep("%from", kind, first), builder.gep("%to", kind, first)
+        with builder.loop(zero, depth) as at:
+            found = builder.load(builder.gep(source, "i8", builder.bin("mul", at, step)), kind, lanes)
+            builder.store(found, builder.gep(target, "i8", builder.bin("mul", at, row)))
+    with builder.when(builder.icmp("slt", whole, active)):
+        source, target = builder.gep("%from", kind, whole), builder.gep("%to", kind, whole)
+        inside = builder.bin("sub", active, whole)
+        if module.vector_bytes >= 32:
+            mask = builder.icmp("slt", builder.consts("i64", range(lanes)), builder.splat(inside, lanes))
+            with builder.loop(zero, depth) as at:
+                found = masked_load(builder, builder.gep(source, "i8", builder.bin("mul", at, step)), kind, mask)
+                builder.store(found, builder.gep(target, "i8", builder.bin("mul", at, row)))
+        else:  # without masked loads, scalar by scalar
+            with builder.loop(zero, depth) as at:
+                here = builder.gep(source, "i8", builder.bin("mul", at, step))
+                there = builder.gep(target, "i8", builder.bin("mul", at, row))
+                with builder.loop(zero, inside) as lane:
+                    builder.store(builder.load(builder.gep(here, kind, lane), kind), builder.gep(there, kind, lane))
+    builder.line("ret void")
+    return builder.function(_HEAD.format(name))
+
+
+def masked_load(builder: Builder, pointer: str, kind: str, mask: Value) -> Value:
+    """The lanes of a vector for which a mask that is known only at run time holds; the others are zero."""
+    vector, lanes = type_text(kind, mask.lanes), mask.lanes
+    name = f"llvm.masked.load.v{lanes}{'f32' if kind == 'float' else 'f64'}.p0"
+    builder.module.declare(f"declare {vector} @{name}(ptr, i32, <{lanes} x i1>, {vector})")
+    made = Value(builder.fresh("l"), kind, lanes)
+    given = f"ptr {pointer}, i32 {BYTES[kind]}, {mask.typed}, {vector} zeroinitializer"
+    builder.line(f"{made.text} = call {vector} @{name}({given})")
+    return made
+
+
+def columns_text(module: Module, name: str, kind: str, close: int) -> str:
+    """Pack with any strides; lanes outside repeat the last one inside.
+
+    With `close`, elements along the depth are neighbours in the matrix: then squares are transposed in registers.
     """
-    lanes, width = module.lanes(kind), vectors * module.lanes(kind)
-
-    def make(name: str) -> str:
-        builder = Builder(module)
-        with builder.loop(0, Value("%depth", "i64")) as at:
-            source = builder.gep("%from", "i8", builder.bin("mul", at, Value("%step", "i64")))
-            target = builder.gep("%to", "i8", builder.bin("mul", at, builder.const("i64", width * BYTES[kind])))
-            for place in range(vectors):
-                inside = min(lanes, active - place * lanes)
-                found = builder.const(kind, 0, lanes)
-                if inside > 0:
-                    found = builder.load(builder.gep(source, kind, place * lanes), kind, lanes, inside)
-                builder.store(found, builder.gep(target, kind, place * lanes))
-        builder.line("ret void")
-        return builder.function(f"define internal void @{name}(ptr noalias %from, i64 %step, ptr noalias %to, i64 %depth) noinline")
-
-    return module.once(("pack_rows", kind, vectors, active), make)
-
-
-def pack_columns(module: Module, kind: str, vectors: int, close: bool) -> str:
-    """The name of ``void @pack(ptr %from, i64 %step, i64 %across, ptr %to, i64 %depth, i64 %active)`` for any strides.
-
-    `step` bytes lie between neighbours along the depth, `across` between lanes; lanes from `active` on repeat the last one
-    inside. With `close`, elements along the depth are neighbours: then squares are transposed in registers.
-    """
-    return module.once(
-        ("pack_columns", kind, vectors, close), lambda name: _columns_text(module, name, kind, vectors, close)
-    )
-
-
-def _columns_text(module: Module, name: str, kind: str, vectors: int, close: bool) -> str:
     lanes, size = module.lanes(kind), BYTES[kind]
     builder = Builder(module)
     depth, active, step = (Value(text, "i64") for text in ("%depth", "%active", "%step"))
     last = builder.bin("sub", active, builder.const("i64", 1))
     unit = min(lanes, 16 // size) if close else 1  # what is transposed fits into 16 bytes, in every part of a vector
     whole = builder.bin("and", depth, builder.const("i64", -unit)) if unit > 1 else builder.const("i64", 0)
-    row = builder.const("i64", vectors * lanes * size)
-    with builder.loop(builder.const("i64", 0), builder.const("i64", vectors * lanes), lanes) as first:
+    row = Value("%row", "i64")
+    with builder.loop(builder.const("i64", 0), active, lanes) as first:
         target = builder.gep("%to", kind, first)
         if unit > 1:
             starts = [_start(builder, builder.bin("add", first, builder.const("i64", lane)), last) for lane in range(lanes)]
@@ -63,17 +78,14 @@ def _columns_text(module: Module, name: str, kind: str, vectors: int, close: boo
                 parts = [builder.load(builder.gep(start, kind, at), kind, unit) for start in starts]
                 found = builder.gep(target, "i8", builder.bin("mul", at, row))
                 for place, column in enumerate(_columns(builder, parts, unit)):
-                    builder.store(column, builder.gep(found, kind, place * vectors * lanes))
+                    builder.store(column, builder.gep(found, "i8", builder.bin("mul", row, builder.const("i64", place))))
         with builder.loop(whole, depth) as at:
             offset, found = builder.bin("mul", at, step), builder.gep(target, "i8", builder.bin("mul", at, row))
             with builder.loop(builder.const("i64", 0), builder.const("i64", lanes)) as lane:
                 start = _start(builder, builder.bin("add", first, lane), last)
                 builder.store(builder.load(builder.gep(start, "i8", offset), kind), builder.gep(found, kind, lane))
     builder.line("ret void")
-    return builder.function(
-        f"define internal void @{name}(ptr noalias %from, i64 %step, i64 %across, ptr noalias %to, i64 %depth, "
-        f"i64 %active) noinline"
-    )
+    return builder.function(_HEAD.format(name))
 
 
 def _start(builder: Builder, lane: Value, last: Value) -> str:

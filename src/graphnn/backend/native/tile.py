@@ -1,7 +1,6 @@
 """The register tile: a few rows of a matrix product by a few vectors, the inner loop of every product and convolution.
 
-``tile`` emits one function for each size of tile. Strides and depth come at run time, from a constant table, so that all
-products of a module share a handful of tiles. The depth is a number of runs: one for a matrix, more where the rows of the
+Strides and depth come at run time, from a constant table, so that all products share a handful of tiles. The depth is a number of runs: one for a matrix, more where the rows of the
 left operand are not contiguous, as the patches of an image.
 """
 
@@ -34,34 +33,28 @@ class Strides(NamedTuple):
 
     def constant(self, module: Module) -> str:
         """The name of the constant with these numbers, with its at sign."""
-        numbers = ", ".join(f"i64 {number}" for number in self)
+        numbers = ", ".join([f"i64 {number}" for number in self])
         return "@" + module.once(
             ("strides", self), lambda name: f"@{name} = internal constant [{len(self)} x i64] [{numbers}]"
         )
 
 
-def tile(module: Module, kind: str, rows: int, vectors: int, close: bool) -> str:
-    """The name of ``void @tile(ptr %a, ptr %b, ptr %t, ptr %strides, i1 %more)``: ``t = a @ b``, or ``t += a @ b`` if more.
+def tile_text(module: Module, name: str, kind: str, rows: int, vectors: int) -> str:
+    """``void @tile(ptr %a, ptr %b, ptr %t, ptr %strides, i1 %more)``: ``t = a @ b``, or ``t += a @ b`` if more.
 
-    t has `rows` rows of `vectors` vectors. The elements of a row of b and of t are neighbours. With `close` those of a column
-    of a are, too, as in a packed panel or a transposed matrix; else the rows of a may have any distance.
+    t has `rows` rows of `vectors` vectors. The elements of a row of b and of t are neighbours; a has any strides.
     """
-    return module.once(("tile", kind, rows, vectors, close), lambda name: _text(module, name, kind, rows, vectors, close))
-
-
-def _text(module: Module, name: str, kind: str, rows: int, vectors: int, close: bool) -> str:
     lanes, size = module.lanes(kind), BYTES[kind]
     vector = type_text(kind, lanes)
     grid = [(i, j) for i in range(rows) for j in range(vectors)]
     lines: list[str] = []
     put = lines.append
-    put(f"define internal void @{name}(ptr %a, ptr %b, ptr %t, ptr noalias %s, i1 %more) noinline {{\nentry:")
+    put(f"define void @{name}(ptr %a, ptr %b, ptr %t, ptr noalias %s, i1 %more) {{\nentry:")
     for place, what in enumerate(Strides._fields):
         put(f"%s.{what} = getelementptr i64, ptr %s, i64 {place}\n%{what} = load i64, ptr %s.{what}")
     for i in range(rows):
         put(f"%tr{i} = mul i64 %t_row, {i}\n%t{i} = getelementptr i8, ptr %t, i64 %tr{i}")
-        if not close:
-            put(f"%ar{i} = mul i64 %row, {i}\n%a{i} = getelementptr i8, ptr %a, i64 %ar{i}")
+        put(f"%ar{i} = mul i64 %row, {i}\n%a{i} = getelementptr i8, ptr %a, i64 %ar{i}")
     put("br i1 %more, label %old, label %start\nold:")
     for i, j in grid:
         put(f"%tp{i}.{j} = getelementptr {vector}, ptr %t{i}, i64 {j}")
@@ -75,18 +68,14 @@ def _text(module: Module, name: str, kind: str, rows: int, vectors: int, close: 
     put("%left = phi i64 [%depth, %start], [%less, %loop], [%depth, %next]")
     put("%run = phi i64 [%runs, %start], [%run, %loop], [%fewer, %next]")
     put("%pb = phi ptr [%b, %start], [%pb1, %loop], [%pb2, %next]")
-    if close:
-        put("%pa = phi ptr [%a, %start], [%pa1, %loop], [%pa2, %next]")
-    else:
-        put("%at = phi i64 [0, %start], [%at1, %loop], [%at2, %next]")
+    put("%at = phi i64 [0, %start], [%at1, %loop], [%at2, %next]")
     for j in range(vectors):
         put(f"%bp{j} = getelementptr {vector}, ptr %pb, i64 {j}\n%b{j} = load {vector}, ptr %bp{j}, align {size}")
     fma = f"@llvm.fma.{'' if lanes == 1 else f'v{lanes}'}{'f32' if kind == 'float' else 'f64'}"
     if module.fma:
         module.declare(f"declare {vector} {fma}({vector}, {vector}, {vector})")
     for i in range(rows):
-        where = f"{kind}, ptr %pa, i64 {i}" if close else f"i8, ptr %a{i}, i64 %at"
-        put(f"%x{i} = getelementptr {where}\n%e{i} = load {kind}, ptr %x{i}, align {size}")
+        put(f"%x{i} = getelementptr i8, ptr %a{i}, i64 %at\n%e{i} = load {kind}, ptr %x{i}, align {size}")
         if lanes > 1:
             put(f"%f{i} = insertelement {vector} undef, {kind} %e{i}, i32 0")
             put(f"%r{i} = shufflevector {vector} %f{i}, {vector} undef, <{lanes} x i32> zeroinitializer")
@@ -97,11 +86,9 @@ def _text(module: Module, name: str, kind: str, rows: int, vectors: int, close: 
             else:
                 put(f"%p{i}.{j} = fmul {vector} {repeated}, %b{j}\n%n{i}.{j} = fadd {vector} %c{i}.{j}, %p{i}.{j}")
     put("%pb1 = getelementptr i8, ptr %pb, i64 %b_step\n%less = add i64 %left, -1\n%same = icmp ne i64 %less, 0")
-    put("%pa1 = getelementptr i8, ptr %pa, i64 %step" if close else "%at1 = add i64 %at, %step")
-    put("br i1 %same, label %loop, label %next\nnext:")
+    put("%at1 = add i64 %at, %step\nbr i1 %same, label %loop, label %next\nnext:")
     put("%pb2 = getelementptr i8, ptr %pb1, i64 %b_jump\n%fewer = add i64 %run, -1\n%again = icmp ne i64 %fewer, 0")
-    put("%pa2 = getelementptr i8, ptr %pa1, i64 %jump" if close else "%at2 = add i64 %at1, %jump")
-    put("br i1 %again, label %loop, label %out\nout:")
+    put("%at2 = add i64 %at1, %jump\nbr i1 %again, label %loop, label %out\nout:")
     for i, j in grid:
         put(f"%w{i}.{j} = getelementptr {vector}, ptr %t{i}, i64 {j}")
         put(f"store {vector} %n{i}.{j}, ptr %w{i}.{j}, align {size}")
