@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphnn.backend.native import elementwise, movement
+from graphnn.backend.native import elementwise, exponential, movement
 from graphnn.backend.native.items import KINDS, Access, Item, View, is_whole, reads, whole
 from graphnn.backend.native.lower import lower, view_of
 from graphnn.backend.native.reduction import reduces
@@ -16,7 +16,7 @@ from graphnn.ir.graph import topological
 from graphnn.ir.leaves import Constant, Iota
 from graphnn.ir.node import Node
 
-_LOWERINGS = (elementwise, movement)  # importing them registers what they lower
+_LOWERINGS = (elementwise, exponential, movement)  # importing them registers what they lower
 
 
 class Items(NamedTuple):

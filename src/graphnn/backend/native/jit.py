@@ -21,24 +21,24 @@ class Library:
         return int(self._engine.get_function_address(name))
 
 
-def object_code(text: str, level: int = 2) -> bytes:
-    """The object code of a module, after LLVM's function passes of this level (0 to 3)."""
+def object_code(text: str, level: int = 2, passes: bool = True) -> bytes:
+    """The object code of a module, after LLVM's function passes of this level (0 to 3), or without them."""
     llvm = binding()
     with _LOCK:
         machine = _machine(level)
         module = llvm.parse_assembly(text, _context())
         module.triple, module.data_layout = host().triple, str(machine.target_data)
-        if level:
+        if level and passes:
             options = llvm.create_pipeline_tuning_options(speed_level=level)
             options.loop_vectorization = options.slp_vectorization = False
             builder = llvm.create_pass_builder(machine, options)
             always = llvm.create_new_module_pass_manager()
             always.add_always_inliner_pass()
             always.run(module, builder)
-            passes = builder.getFunctionPassManager()
+            manager = builder.getFunctionPassManager()
             for function in module.functions:
                 if not function.is_declaration:
-                    passes.run(function, builder)
+                    manager.run(function, builder)
         return bytes(machine.emit_object(module))
 
 
@@ -60,9 +60,9 @@ def load(code: bytes) -> Library:
         return Library(engine)
 
 
-def compile(text: str, level: int = 2) -> Library:
+def compile(text: str, level: int = 2, passes: bool = True) -> Library:
     """The functions of a module, ready to be called."""
-    return load(object_code(text, level))
+    return load(object_code(text, level, passes))
 
 
 def _machine(level: int) -> Any:

@@ -138,7 +138,7 @@ class _Nest:
         # Several registers at once where few values are alive: independent chains hide the latency of each.
         size, alive = self.domain[self.vector], len(self.items) - len(self.rows)
         several = 4 if alive <= 4 else 2 if alive <= 10 else 1
-        if best >= 1:
+        if best >= 1 or any(getattr(item.emit, "dear", False) for item in self.items):
             several = 1
         if True not in self.reduced:
             several = min(several, 2)
