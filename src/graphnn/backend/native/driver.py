@@ -55,9 +55,35 @@ WORDS = (
     "row",
     "loop",
 )
-VARIANT = ("strip_row", "slot", "active", "packed", "direct", "tile", "pack", "finish", "strides", "strides_last")
+VARIANT = (  # packed: 1 before the tiles, 2 by the first tile
+    "strip_row",
+    "slot",
+    "active",
+    "packed",
+    "direct",
+    "tile",
+    "pack",
+    "finish",
+    "strides",
+    "strides_last",
+    "first",
+    "first_strides",
+    "first_strides_last",
+)
 """What full panels and the one at the edge have each for themselves."""
-_POINTERS = ("batch", "row", "loop", "tile", "pack", "finish", "strides", "strides_last")
+_POINTERS = (
+    "batch",
+    "row",
+    "loop",
+    "tile",
+    "pack",
+    "finish",
+    "strides",
+    "strides_last",
+    "first",
+    "first_strides",
+    "first_strides_last",
+)
 FINISH = (
     "void @{}(ptr %pointers, ptr %c, ptr %strip, i64 %strip_row, i64 %row, i64 %rows, i64 %column, i64 %batch, i64 %active, "
     "i64 %c_row, i64 %c_column)"
@@ -144,7 +170,9 @@ def _place_text(module: Module) -> str:
     builder.label("begin")
     builder.line("%top = add i64 %levels, -1\nbr label %look")
     builder.label("look")
-    builder.line("%i = phi i64 [%top, %begin], [%down, %divide]\n%left = phi i64 [%number, %begin], [%quotient, %divide]")
+    builder.line(
+        "%i = phi i64 [%top, %begin], [%down, %divide]\n%left = phi i64 [%number, %begin], [%quotient, %divide]"
+    )
     for what in "abc":
         builder.line(f"%{what} = phi i64 [0, %begin], [%{what}1, %divide]")
     at = builder.gep("%table", "i64", builder.bin("mul", Value("%i", "i64"), builder.const("i64", LEVEL)))
@@ -216,6 +244,8 @@ def _item_text(module: Module) -> str:
     edge = builder.cast("zext", builder.icmp("sge", panel, table["full"]), "i64")
     variant = {key: table.variant(key, edge) for key in VARIANT}
     packed, direct = (builder.icmp("ne", variant[key], zero) for key in ("packed", "direct"))
+    by_tile = builder.icmp("eq", variant["packed"], builder.const("i64", 2))
+    apart = builder.icmp("eq", variant["packed"], one)
     column = builder.bin("mul", panel, table["width"])
     first = builder.bin("mul", block_of_rows, table["row_units"])
     after = builder.intrinsic("smin", builder.bin("add", first, table["row_units"]), table["units"])
@@ -232,13 +262,17 @@ def _item_text(module: Module) -> str:
         depth = builder.select(last, table["depth_last"], table["depth"])
         runs = builder.select(last, table["runs_last"], table["runs"])
         strides = builder.select(last, variant["strides_last"], variant["strides"])
-        with builder.when(packed), builder.loop(zero, runs) as run:
+        with builder.when(apart), builder.loop(zero, runs) as run:
             row = variant["strip_row"]
             source = _moved(builder, here_b, builder.bin("mul", run, table["b_run"]))
             target = _moved(builder, "%panel", builder.bin("mul", builder.bin("mul", run, depth), row))
             given = [Value(source, "ptr"), table["b_step"], table["b_column"], Value(target, "ptr"), depth]
             _call(builder, variant["pack"], [*given, variant["active"], row])
         right = builder.select(packed, Value("%panel", "ptr"), Value(here_b, "ptr"))
+        start_tile, start_strides = (
+            variant["first"],
+            builder.select(last, variant["first_strides_last"], variant["first_strides"]),
+        )
         more = builder.icmp("ne", builder.bin("or", loop, block), zero)
         final = builder.bin("and", last, builder.icmp("eq", loop, builder.bin("sub", loops, one)))
         final = builder.bin("and", final, builder.bin("xor", direct, builder.const("i1", 1)))
@@ -247,13 +281,20 @@ def _item_text(module: Module) -> str:
             outer, tile = _divided(builder, unit, number)
             moves = _places(builder, table["row"], row_levels, outer)
             start = builder.bin("mul", tile, rows)
-            base = builder.intrinsic("smin", start, last_row)  # the last tile may begin earlier, and overlap the one before it
+            base = builder.intrinsic(
+                "smin", start, last_row
+            )  # the last tile may begin earlier, and overlap the one before it
             left = _moved(builder, here_a, moves[0], builder.bin("mul", base, a_row))
             there = _moved(builder, c, moves[2])
             slot = _moved(builder, "%strip", builder.bin("mul", builder.bin("sub", unit, first), variant["slot"]))
             straight = _moved(builder, there, builder.bin("mul", base, c_row))
             target = builder.select(direct, Value(straight, "ptr"), Value(slot, "ptr"))
-            _call(builder, variant["tile"], [Value(left, "ptr"), right, target, strides, more])
+            # The first tile may be one that packs: it reads the matrix itself, and those after it what it has packed.
+            packs = builder.bin("and", builder.icmp("eq", unit, first), by_tile)
+            function = builder.select(packs, start_tile, variant["tile"])
+            source = builder.select(packs, Value(here_b, "ptr"), right)
+            how = builder.select(packs, start_strides, strides)
+            _call(builder, function, [Value(left, "ptr"), source, target, how, more, Value("%panel", "ptr")])
             with builder.when(final):
                 inside = builder.intrinsic("smin", rows, builder.bin("sub", m, start))
                 shift = builder.bin("mul", builder.bin("sub", start, base), variant["strip_row"])

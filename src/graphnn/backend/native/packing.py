@@ -73,12 +73,16 @@ def columns_text(module: Module, name: str, kind: str, close: int) -> str:
     with builder.loop(builder.const("i64", 0), active, lanes) as first:
         target = builder.gep("%to", kind, first)
         if unit > 1:
-            starts = [_start(builder, builder.bin("add", first, builder.const("i64", lane)), last) for lane in range(lanes)]
+            starts = [
+                _start(builder, builder.bin("add", first, builder.const("i64", lane)), last) for lane in range(lanes)
+            ]
             with builder.loop(builder.const("i64", 0), whole, unit) as at:
                 parts = [builder.load(builder.gep(start, kind, at), kind, unit) for start in starts]
                 found = builder.gep(target, "i8", builder.bin("mul", at, row))
                 for place, column in enumerate(_columns(builder, parts, unit)):
-                    builder.store(column, builder.gep(found, "i8", builder.bin("mul", row, builder.const("i64", place))))
+                    builder.store(
+                        column, builder.gep(found, "i8", builder.bin("mul", row, builder.const("i64", place)))
+                    )
         with builder.loop(whole, depth) as at:
             offset, found = builder.bin("mul", at, step), builder.gep(target, "i8", builder.bin("mul", at, row))
             with builder.loop(builder.const("i64", 0), builder.const("i64", lanes)) as lane:

@@ -472,7 +472,9 @@ def _text(way: str) -> str:
     machine = platform.machine().lower()
     hint = ""
     if machine in ("x86_64", "amd64"):
-        hint = "declare void @llvm.x86.sse2.pause()\ndefine internal void @pause() {\n  call void @llvm.x86.sse2.pause()\n"
+        hint = (
+            "declare void @llvm.x86.sse2.pause()\ndefine internal void @pause() {\n  call void @llvm.x86.sse2.pause()\n"
+        )
     elif machine in ("aarch64", "arm64"):
         hint = "declare void @llvm.aarch64.hint(i32)\ndefine internal void @pause() {\n  call void @llvm.aarch64.hint(i32 1)\n"
     else:

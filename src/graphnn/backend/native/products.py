@@ -20,6 +20,7 @@ Emit: TypeAlias = Callable[[Builder, Value, list[Value], Value, Value, int, list
 """``emit(builder, value, batch, row, column, active, pointers)`` gives what is stored."""
 
 _DEPTH = 512  # of a packed panel: it stays in the nearest caches
+_ROWS_BYTES = 384 * 1024  # of the left operand in an item
 _ALONE = 300_000  # multiplications and additions that are not worth a second thread
 _CHUNK = 600_000  # what a thread takes at once
 
@@ -88,7 +89,7 @@ def choose(lanes: int, registers: int, fma: bool, m: int, n: int, k: int) -> Sha
     """
 
     def cycles(rows: int, vectors: int) -> float:
-        step = max(rows * vectors, 1.02 * (rows + vectors), 6) + 0.1 * vectors + 0.02 * rows
+        step = max(rows * vectors, 1.02 * (rows + vectors), 6) + 0.1 * vectors + 0.05 * rows
         return k * step + 2 * rows * vectors + 25
 
     best, found = math.inf, Shape(1, 1)
@@ -101,8 +102,12 @@ def choose(lanes: int, registers: int, fma: bool, m: int, n: int, k: int) -> Sha
             total = -(-m // rows) * (wide // vectors) * cycles(rows, vectors)
             if wide % vectors:
                 total += -(-m // rows) * cycles(rows, wide % vectors)
-            # Every other size is a further function to compile.
-            total *= 1 + 0.02 * (rows not in (6, 8)) + 0.02 * (vectors > 2) + 0.01 * (wide % vectors != 0)
+            # Every other size is a further function to compile; where that is little, a wide tile reads a less often.
+            usual = rows == (8 if registers > 16 else 6)
+            wide_pays = m * n * k > 100_000_000
+            total *= (
+                1 + 0.02 * (not usual) + (-0.01 if wide_pays else 0.02) * (vectors > 2) + 0.01 * (wide % vectors != 0)
+            )
             if total < best * 0.999:
                 best, found = total, Shape(rows, vectors)
     return found
@@ -205,6 +210,8 @@ class _Plan:
         self.units = self.per_outer * self.outer
         self.batches = math.prod(each[0] for each in p.batch)
         most = self.units if self.once else driver.STRIP_BYTES // (rows * self.width * self.size)
+        if self.panels > 1:  # the next panel finds these rows of a in the cache; fewer would pack too often
+            most = min(most, max(256, _ROWS_BYTES // (p.k * self.size)) // rows)
         wanted = 1
         if p.work > _ALONE:
             wanted = min(-(-16 // (self.panels * self.batches)), p.work // _CHUNK, self.units * rows // 32)
@@ -294,9 +301,7 @@ def _table(module: Module, p: Product, name: str) -> str:
     edge = _variant(module, p, plan, -(-plan.edge // lanes), plan.edge, name) if plan.edge else None
     some = full or edge
     assert some is not None
-    return module.once(
-        ("table", name), lambda table: driver.table_text(table, words, full or some, edge or some)
-    )
+    return module.once(("table", name), lambda table: driver.table_text(table, words, full or some, edge or some))
 
 
 def _levels(module: Module, levels: Sequence[tuple[int, int, int, int]]) -> str:
@@ -317,13 +322,13 @@ def _variant(module: Module, p: Product, plan: _Plan, vectors: int, active: int,
     packed = not (near and whole and plan.row_units <= 2)
     b_row = strip_row if packed else p.b[0] * size
     t_row = p.c[0] * size if direct else strip_row
-    strides = []
-    for length in (plan.block, plan.last):
-        run, runs = (p.k, length) if plan.by_runs else (length, 1)
-        jump = (plan.block_a - p.k * p.a[1]) * size if plan.by_runs else 0
-        b_jump = (plan.block_b - p.k * p.b[0]) * size if plan.by_runs and not packed else 0
-        table = Strides(p.a[0] * size, p.a[1] * size, jump, b_row, b_jump, t_row, run, runs)
-        strides.append(table.constant(module))
+    tile = kernels.declare(module, "tile", p.kind, rows, vectors, 0)
+    strides = _strides(module, p, plan, b_row, packed, t_row)
+    first, first_strides = tile, strides
+    by_tile = packed and near and whole
+    if by_tile:
+        first = kernels.declare(module, "tile", p.kind, rows, vectors, 1)
+        first_strides = _strides(module, p, plan, p.b[0] * size, False, t_row)
     pack = "pack_rows" if near else "pack_columns"
     further = () if near else (int(p.b[0] == 1),)
     if p.epilogue is None:
@@ -334,14 +339,28 @@ def _variant(module: Module, p: Product, plan: _Plan, vectors: int, active: int,
         "strip_row": strip_row,
         "slot": 0 if plan.once else rows * strip_row,
         "active": active,
-        "packed": int(packed),
+        "packed": 2 if by_tile else int(packed),
         "direct": int(direct),
-        "tile": kernels.declare(module, "tile", p.kind, rows, vectors),
-        "pack": kernels.declare(module, pack, p.kind, *further) if packed else "null",
+        "tile": tile,
+        "pack": kernels.declare(module, pack, p.kind, *further) if packed and not by_tile else "null",
         "finish": finish,
         "strides": strides[0],
         "strides_last": strides[1],
+        "first": first,
+        "first_strides": first_strides[0],
+        "first_strides_last": first_strides[1],
     }
+
+
+def _strides(module: Module, p: Product, plan: _Plan, b_row: int, packed: bool, t_row: int) -> list[str]:
+    """The names of the strides of tiles in a block and in the last block."""
+    size, found = plan.size, []
+    for length in (plan.block, plan.last):
+        run, runs = (p.k, length) if plan.by_runs else (length, 1)
+        jump = (plan.block_a - p.k * p.a[1]) * size if plan.by_runs else 0
+        b_jump = (plan.block_b - p.k * p.b[0]) * size if plan.by_runs and not packed else 0
+        found.append(Strides(p.a[0] * size, p.a[1] * size, jump, b_row, b_jump, t_row, run, runs).constant(module))
+    return found
 
 
 def _finish_text(module: Module, p: Product, name: str, active: int) -> str:

@@ -1,7 +1,8 @@
 """The register tile: a few rows of a matrix product by a few vectors, the inner loop of every product and convolution.
 
-Strides and depth come at run time, from a constant table, so that all products share a handful of tiles. The depth is a number of runs: one for a matrix, more where the rows of the
-left operand are not contiguous, as the patches of an image.
+Strides and depth come at run time, from a constant table, so that all products share a handful of tiles. The
+depth is a number of runs: one for a matrix, more where the rows of the left operand are not contiguous, as the patches of
+an image.
 """
 
 from __future__ import annotations
@@ -39,17 +40,19 @@ class Strides(NamedTuple):
         )
 
 
-def tile_text(module: Module, name: str, kind: str, rows: int, vectors: int) -> str:
-    """``void @tile(ptr %a, ptr %b, ptr %t, ptr %strides, i1 %more)``: ``t = a @ b``, or ``t += a @ b`` if more.
+def tile_text(module: Module, name: str, kind: str, rows: int, vectors: int, packs: int) -> str:
+    """``void @tile(ptr %a, ptr %b, ptr %t, ptr %strides, i1 %more, ptr %to)``: ``t = a @ b``, or ``t += a @ b`` if more.
 
-    t has `rows` rows of `vectors` vectors. The elements of a row of b and of t are neighbours; a has any strides.
+    t has `rows` rows of `vectors` vectors. The elements of a row of b and of t are neighbours; a has any strides. A tile that
+    `packs` also copies what it reads of b, row after row, to where the next tiles read it: to wait for memory and to compute go on
+    at the same time.
     """
     lanes, size = module.lanes(kind), BYTES[kind]
     vector = type_text(kind, lanes)
     grid = [(i, j) for i in range(rows) for j in range(vectors)]
     lines: list[str] = []
     put = lines.append
-    put(f"define void @{name}(ptr %a, ptr %b, ptr %t, ptr noalias %s, i1 %more) {{\nentry:")
+    put(f"define void @{name}(ptr %a, ptr %b, ptr %t, ptr noalias %s, i1 %more, ptr %to) {{\nentry:")
     for place, what in enumerate(Strides._fields):
         put(f"%s.{what} = getelementptr i64, ptr %s, i64 {place}\n%{what} = load i64, ptr %s.{what}")
     for i in range(rows):
@@ -69,8 +72,12 @@ def tile_text(module: Module, name: str, kind: str, rows: int, vectors: int) -> 
     put("%run = phi i64 [%runs, %start], [%run, %loop], [%fewer, %next]")
     put("%pb = phi ptr [%b, %start], [%pb1, %loop], [%pb2, %next]")
     put("%at = phi i64 [0, %start], [%at1, %loop], [%at2, %next]")
+    if packs:
+        put("%pt = phi ptr [%to, %start], [%pt1, %loop], [%pt1, %next]")
     for j in range(vectors):
         put(f"%bp{j} = getelementptr {vector}, ptr %pb, i64 {j}\n%b{j} = load {vector}, ptr %bp{j}, align {size}")
+        if packs:
+            put(f"%q{j} = getelementptr {vector}, ptr %pt, i64 {j}\nstore {vector} %b{j}, ptr %q{j}, align {size}")
     fma = f"@llvm.fma.{'' if lanes == 1 else f'v{lanes}'}{'f32' if kind == 'float' else 'f64'}"
     if module.fma:
         module.declare(f"declare {vector} {fma}({vector}, {vector}, {vector})")
@@ -86,6 +93,8 @@ def tile_text(module: Module, name: str, kind: str, rows: int, vectors: int) -> 
             else:
                 put(f"%p{i}.{j} = fmul {vector} {repeated}, %b{j}\n%n{i}.{j} = fadd {vector} %c{i}.{j}, %p{i}.{j}")
     put("%pb1 = getelementptr i8, ptr %pb, i64 %b_step\n%less = add i64 %left, -1\n%same = icmp ne i64 %less, 0")
+    if packs:
+        put(f"%pt1 = getelementptr {vector}, ptr %pt, i64 {vectors}")
     put("%at1 = add i64 %at, %step\nbr i1 %same, label %loop, label %next\nnext:")
     put("%pb2 = getelementptr i8, ptr %pb1, i64 %b_jump\n%fewer = add i64 %run, -1\n%again = icmp ne i64 %fewer, 0")
     put("%at2 = add i64 %at1, %jump\nbr i1 %again, label %loop, label %out\nout:")
