@@ -8,13 +8,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphnn.backend.native import elementwise, exponential, movement
-from graphnn.backend.native.items import KINDS, Access, Item, View, is_whole, reads, whole
+from graphnn.backend.native.contraction import is_product, product_of
+from graphnn.backend.native.items import KINDS, Access, Item, Kernel, View, contiguous, is_whole, reads, whole
 from graphnn.backend.native.lower import lower, view_of
+from graphnn.backend.native.products import emit_product
 from graphnn.backend.native.reduction import reduces
 from graphnn.errors import LoweringError
 from graphnn.ir.graph import topological
 from graphnn.ir.leaves import Constant, Iota
 from graphnn.ir.node import Node
+from graphnn.ops.contraction import Contract
+from graphnn.ops.reduction import Sum
 
 _LOWERINGS = (elementwise, exponential, movement)  # importing them registers what they lower
 
@@ -78,12 +82,26 @@ class _Maker:
 
     def _computed(self, node: Node) -> Item:
         operands = [self.views[operand] for operand in node.inputs]
+        terms = self._terms(node, operands) if isinstance(node.op, Contract) else None
+        if terms is not None and terms.shape == node.shape:
+            return terms
         item = self.new("host", node, node.shape, node.dtype)
+        if terms is not None:
+            item.role, item.wide, item.axes = "reduce", terms.shape, tuple(range(node.ndim, len(terms.shape)))
+            item.operands, item.key = [Access(terms, 0, contiguous(terms.shape))], Sum(item.axes)
+            return item
         if item.size == 0:
             item.role, item.value = "fixed", np.empty(item.shape, item.dtype.numpy)
         elif reduces(node) and operands[0].item.size and item.dtype.name in KINDS:
             item.role, item.axes, item.wide = "reduce", node.op.axes, operands[0].shape  # type: ignore[attr-defined]
             item.operands, item.key = [Access(*operands[0][:2], operands[0].strides)], node.op
+        elif isinstance(node.op, Contract) and is_product(node):
+            product, turned = product_of(node, *operands)
+            pair = operands[::-1] if turned else operands
+            item.role, item.key = "kernel", product
+            item.operands = [Access(view.item, view.offset, view.strides) for view in pair]
+            pointers = (*[(view.item, view.offset) for view in pair], (item, 0), None)
+            item.kernel = lambda module: Kernel(emit_product(module, product), pointers)
         elif node.op.elementwise and (emit := lower(node.op, node)) is not None:
             item.role, item.emit = "element", emit
             item.operands = [reads(view, item.shape) for view in operands]
@@ -92,6 +110,24 @@ class _Maker:
             item.operands = [Access(view.item, view.offset, view.strides) for view in operands]
             item.wide = ()
         return item
+
+    def _terms(self, node: Node, operands: list[View]) -> Item | None:
+        """For a contraction that is too little work for a matrix product: the products of all pairs, to be summed."""
+        op, dtypes = node.op, {operand.dtype for operand in node.inputs}
+        assert isinstance(op, Contract)
+        empty = 0 in node.shape or not all(view.item.size for view in operands)
+        if empty or is_product(node) or dtypes != {node.dtype} or node.dtype.name not in KINDS:
+            return None
+        a, b = operands
+        letters = [*op.result, *[c for c in op.left if c in op.right and c not in op.result]]
+        sizes = dict(zip(op.left + op.right, (*a.shape, *b.shape), strict=True))
+        terms = self.new("element", node, [sizes[c] for c in letters], node.dtype)
+        for named, view in ((op.left, a), (op.right, b)):
+            strides = dict(zip(named, view.strides, strict=True))
+            terms.operands.append(Access(view.item, view.offset, tuple([strides.get(c, 0) for c in letters])))
+        multiply = "fmul" if node.dtype.is_floating else "mul"
+        terms.key, terms.emit = ("multiply", node.dtype.name), lambda builder, x, y: builder.bin(multiply, x, y)
+        return terms
 
     def output(self, node: Node, place: int) -> Item:
         view = self.views[node]

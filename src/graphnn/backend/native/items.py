@@ -25,6 +25,15 @@ KINDS = {
 """The kinds of LLVM for our data types; the 16-bit floats have none, they go through NumPy."""
 
 Sizes = tuple[int, ...]
+
+
+class Kernel(NamedTuple):
+    """A native function: its name, and what its pointers point to: an item and an element of it, or nothing."""
+
+    name: str
+    pointers: tuple[tuple[Item, int] | None, ...]
+
+
 Emit = Callable[..., "Value"]
 """``emit(builder, *values)`` writes the instructions of one element, or of a vector of elements."""
 
@@ -43,13 +52,13 @@ class Item:
     Attributes
     ----------
     role : ``"given"`` (argument or variable), ``"fixed"`` (constant), ``"element"`` (computed element by element),
-        ``"reduce"`` (combined along axes), ``"host"`` (by a NumPy kernel), ``"copy"`` (elements of another item)
+        ``"reduce"`` (combined along axes), ``"kernel"`` (by a native function of its own), ``"host"`` (by NumPy)
     operands : how it reads others; the strides are those of its own shape, for a reduction of the shape it reads
     key : what it does, hashable: equal keys with equal accesses make equal code
     """
 
     __slots__ = (
-        "axes", "dtype", "emit", "group", "index", "key", "kind", "node", "operands", "output", "place", "role",
+        "axes", "dtype", "emit", "group", "index", "kernel", "key", "kind", "node", "operands", "output", "role",
         "shape", "size", "stored", "value", "wide",
     )  # fmt: skip
 
@@ -66,7 +75,7 @@ class Item:
         self.stored = False
         self.value: Any = None  # of what is fixed
         self.output = -1  # the result array that it is written to
-        self.place: Any = None
+        self.kernel: Callable[[Module], Kernel] | None = None
 
     @property
     def bytes(self) -> int:

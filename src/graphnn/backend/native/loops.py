@@ -13,19 +13,12 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from graphnn.backend.native.emit import BYTES, Builder, Module, Value
-from graphnn.backend.native.items import KINDS, Access, Item, Sizes, contiguous, spread
+from graphnn.backend.native.items import KINDS, Access, Item, Kernel, Sizes, contiguous, spread
 from graphnn.backend.native.reduction import Reducer, reducer_of
 from graphnn.backend.native.regions import Group
 
 _ROW_BYTES = 1 << 14  # how much of a row is kept aside for a later stage; longer rows are computed again
 _BLOCK = 256  # additions in one accumulator before it is added to the total: rounding errors grow with the square of it
-
-
-class Kernel(NamedTuple):
-    """A function for a group: its name and the items whose arrays it takes, reads first."""
-
-    name: str
-    pointers: tuple[Item, ...]
 
 
 class _Stream(NamedTuple):
@@ -58,7 +51,8 @@ def kernel_of(module: Module, group: Group) -> Kernel:
         if item.stored:
             pointers[item] = len(pointers)
     key = ("loops", group.domain, group.reduced, tuple(parts))
-    return Kernel(module.once(key, lambda name: _Nest(module, group, pointers).text(name)), tuple(pointers))
+    name = module.once(key, lambda name: _Nest(module, group, pointers).text(name))
+    return Kernel(name, tuple([(item, 0) for item in pointers]))
 
 
 def is_literal(item: Item) -> bool:

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphnn.backend.base import Executable, failure
-from graphnn.backend.native import jit
+from graphnn.backend.native import jit, kernels
 from graphnn.backend.native.build import items_of
-from graphnn.backend.native.items import Access, Item, contiguous
-from graphnn.backend.native.loops import Kernel, is_literal, kernel_of
+from graphnn.backend.native.items import Access, Item, Kernel, contiguous
+from graphnn.backend.native.loops import is_literal, kernel_of
 from graphnn.backend.native.memory import Arena
 from graphnn.backend.native.regions import Group, Regions
 from graphnn.backend.native.target import host
@@ -86,7 +86,7 @@ class Plan:
         items, given, ends = items_of(outputs, arguments)
         regions = Regions()
         for item in items:
-            if item.role in ("element", "reduce", "host"):
+            if item.role in ("element", "reduce", "kernel", "host"):
                 regions.add(item)
         groups = regions.ordered()
         _mark_stored(groups)
@@ -106,13 +106,15 @@ class Plan:
                 self._end_segment(module, calls)
                 self.steps.append(self._host_step(group.items[0]))
             else:
-                calls.extend(self._call(kernel_of(module, group), len(calls)))
+                own = group.items[0].kernel
+                calls.extend(self._call(own(module) if own is not None else kernel_of(module, group), len(calls)))
         self._end_segment(module, calls)
         self.template = np.zeros(len(self.places) + 1, np.uint64)
         for item, array in self.fixed.items():
             self.template[self.places[item]] = array.ctypes.data
         self.text = module.text
         if any(isinstance(step, str) for step in self.steps):
+            kernels.link(self.text)
             self.library = jit.compile(self.text)
             prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
             self.steps = [
@@ -128,16 +130,22 @@ class Plan:
     def _call(self, kernel: Kernel, number: int) -> list[str]:
         """The lines that call a kernel with the pointers of its items."""
         lines, names = [], []
-        for i, item in enumerate(kernel.pointers):
-            name = f"%a{number}.{i}"
+        for i, pointed in enumerate(kernel.pointers):
+            if pointed is None:
+                names.append("ptr null")
+                continue
+            (item, element), name = pointed, f"%a{number}.{i}"
+            offset = element * item.dtype.bits // 8
             if item in self.arena.offsets:
-                lines.append(f"{name} = getelementptr inbounds i8, ptr %arena, i64 {self.arena.offsets[item]}")
+                base, offset = "%arena", offset + self.arena.offsets[item]
             else:
                 if item.role == "fixed":
                     self.fixed[item] = item.value
-                slot = self._slot(item)
-                lines.append(f"{name}p = getelementptr inbounds ptr, ptr %table, i64 {slot}")
-                lines.append(f"{name} = load ptr, ptr {name}p")
+                base = name if offset == 0 else f"{name}b"
+                lines.append(f"{name}p = getelementptr inbounds ptr, ptr %table, i64 {self._slot(item)}")
+                lines.append(f"{base} = load ptr, ptr {name}p")
+            if base != name:
+                lines.append(f"{name} = getelementptr i8, ptr {base}, i64 {offset}")
             names.append(f"ptr {name}")
         return [*lines, f"call void @{kernel.name}({', '.join(names)})"]
 

@@ -134,8 +134,7 @@ REDUCERS: dict[type[Any], type[Reducer]] = {
 
 def reducer_of(item: Item) -> Reducer:
     """The reducer of a reduction."""
-    assert item.node is not None
-    return REDUCERS[type(item.node.op)](item)
+    return REDUCERS[type(item.key)](item)
 
 
 def reduces(node: Node) -> bool:
