@@ -281,20 +281,19 @@ def _item_text(module: Module) -> str:
             outer, tile = _divided(builder, unit, number)
             moves = _places(builder, table["row"], row_levels, outer)
             start = builder.bin("mul", tile, rows)
-            base = builder.intrinsic(
-                "smin", start, last_row
-            )  # the last tile may begin earlier, and overlap the one before it
+            # The last tile may begin earlier than its first row, and overlap the one before it.
+            base = builder.intrinsic("smin", start, last_row)
             left = _moved(builder, here_a, moves[0], builder.bin("mul", base, a_row))
             there = _moved(builder, c, moves[2])
             slot = _moved(builder, "%strip", builder.bin("mul", builder.bin("sub", unit, first), variant["slot"]))
             straight = _moved(builder, there, builder.bin("mul", base, c_row))
-            target = builder.select(direct, Value(straight, "ptr"), Value(slot, "ptr"))
+            aim = builder.select(direct, Value(straight, "ptr"), Value(slot, "ptr"))
             # The first tile may be one that packs: it reads the matrix itself, and those after it what it has packed.
             packs = builder.bin("and", builder.icmp("eq", unit, first), by_tile)
             function = builder.select(packs, start_tile, variant["tile"])
-            source = builder.select(packs, Value(here_b, "ptr"), right)
+            where = builder.select(packs, Value(here_b, "ptr"), right)
             how = builder.select(packs, start_strides, strides)
-            _call(builder, function, [Value(left, "ptr"), source, target, how, more, Value("%panel", "ptr")])
+            _call(builder, function, [Value(left, "ptr"), where, aim, how, more, Value("%panel", "ptr")])
             with builder.when(final):
                 inside = builder.intrinsic("smin", rows, builder.bin("sub", m, start))
                 shift = builder.bin("mul", builder.bin("sub", start, base), variant["strip_row"])

@@ -20,6 +20,7 @@ from graphnn.backend.native.target import binding
 _PACK = "ptr, i64, i64, ptr, i64, i64, i64"
 _KINDS: dict[str, tuple[str, Callable[..., str]]] = {
     "tile": ("ptr, ptr, ptr, ptr, i1, ptr", tile.tile_text),
+    "dots": ("ptr, ptr, ptr, ptr, i1, ptr", tile.dots_text),
     "pack_rows": (_PACK, packing.rows_text),
     "pack_columns": (_PACK, packing.columns_text),
     "store": ("ptr, ptr, ptr, i64, i64, i64, i64, i64, i64, i64, i64", driver.store_text),

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 from graphnn.backend.native.emit import BYTES, Builder, Module, Value, type_text
 
-
 # Both have the head void @pack(ptr %from, i64 %step, i64 %across, ptr %to, i64 %depth, i64 %active, i64 %row):
 # `step` bytes lie between neighbours along the depth, `across` between lanes; `active` columns are inside the matrix; a row of
 # the panel takes `row` bytes.

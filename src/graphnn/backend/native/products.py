@@ -1,8 +1,8 @@
 """Matrix products: which tile suits a shape, how the loops around it run, what is packed, how threads share the work.
 
-A product is cut into items: some rows by one panel, as wide as the tile. An item packs its panel of the right operand where that
-pays, block after block of the depth, and runs the tile over its rows; what the epilogue does then finds the sums in the
-cache. Threads share items. The sum for one element is made by one item in one order, whatever the number of threads.
+A product is cut into items: some rows by one panel, as wide as the tile. An item packs its panel of the right operand where
+that pays, block after block of the depth, and runs the tile over its rows; the epilogue then finds the sums in the cache.
+Threads share items. The sum for one element is made by one item in one order, whatever the number of threads.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ Emit: TypeAlias = Callable[[Builder, Value, list[Value], Value, Value, int, list
 """``emit(builder, value, batch, row, column, active, pointers)`` gives what is stored."""
 
 _DEPTH = 512  # of a packed panel: it stays in the nearest caches
+_DOT_ROWS = 4  # of the left operand for which columns are not packed
 _ROWS_BYTES = 384 * 1024  # of the left operand in an item
 _ALONE = 300_000  # multiplications and additions that are not worth a second thread
 _CHUNK = 600_000  # what a thread takes at once
@@ -84,8 +85,8 @@ def choose(lanes: int, registers: int, fma: bool, m: int, n: int, k: int) -> Sha
     """The tile that needs the fewest cycles for a product of this shape.
 
     A step of a tile takes as long as its multiplications, or its loads, or the latency of its chain if it is small, and a
-    little for what comes from farther caches; to begin and end a tile takes some time for each vector of it. A tile has eight rows at
-    most, so that its pointers stay in registers, too.
+    little for what comes from farther caches; to begin and end a tile takes some time for each vector of it. A tile has
+    eight rows at most, so that its pointers stay in registers, too.
     """
 
     def cycles(rows: int, vectors: int) -> float:
@@ -174,6 +175,12 @@ class _Plan:
         self.outer = math.prod(each[0] for each in p.rows)
         depth = math.prod(each[0] for each in p.depth) * p.k
         self.shape = choose(self.lanes, module.registers, module.fma, p.m, p.n, depth)
+        # Few rows do not pay for packing what has its depth in neighbours.
+        self.dots = (
+            p.m <= _DOT_ROWS and p.a[1] == p.b[0] == 1 != p.b[1] and p.k >= 2 * self.lanes and not (p.rows or p.depth)
+        )
+        if self.dots:
+            self.shape = Shape(p.m, 1)
         self.width = self.shape.vectors * self.lanes
         self.full, self.edge = divmod(p.n, self.width)
         self.panels = self.full + (self.edge > 0)
@@ -319,16 +326,17 @@ def _variant(module: Module, p: Product, plan: _Plan, vectors: int, active: int,
     near = p.b[1] == 1 or p.n == 1
     whole = active == vectors * plan.lanes
     direct = p.epilogue is None and (p.c[1] == 1 or p.n == 1) and whole and (plan.once or p.m % rows == 0)
-    packed = not (near and whole and plan.row_units <= 2)
+    packed = not plan.dots and not (near and whole and plan.row_units <= 2)
     b_row = strip_row if packed else p.b[0] * size
     t_row = p.c[0] * size if direct else strip_row
-    tile = kernels.declare(module, "tile", p.kind, rows, vectors, 0)
-    strides = _strides(module, p, plan, b_row, packed, t_row)
+    shape = ("dots", p.kind) if plan.dots else ("tile", p.kind, rows, vectors, 0)
+    tile = kernels.declare(module, *shape)
+    strides = _strides(module, p, plan, b_row, packed, t_row, active)
     first, first_strides = tile, strides
     by_tile = packed and near and whole
     if by_tile:
         first = kernels.declare(module, "tile", p.kind, rows, vectors, 1)
-        first_strides = _strides(module, p, plan, p.b[0] * size, False, t_row)
+        first_strides = _strides(module, p, plan, p.b[0] * size, False, t_row, active)
     pack = "pack_rows" if near else "pack_columns"
     further = () if near else (int(p.b[0] == 1),)
     if p.epilogue is None:
@@ -352,14 +360,17 @@ def _variant(module: Module, p: Product, plan: _Plan, vectors: int, active: int,
     }
 
 
-def _strides(module: Module, p: Product, plan: _Plan, b_row: int, packed: bool, t_row: int) -> list[str]:
+def _strides(module: Module, p: Product, plan: _Plan, b_row: int, packed: bool, t_row: int, active: int) -> list[str]:
     """The names of the strides of tiles in a block and in the last block."""
     size, found = plan.size, []
     for length in (plan.block, plan.last):
         run, runs = (p.k, length) if plan.by_runs else (length, 1)
         jump = (plan.block_a - p.k * p.a[1]) * size if plan.by_runs else 0
         b_jump = (plan.block_b - p.k * p.b[0]) * size if plan.by_runs and not packed else 0
-        found.append(Strides(p.a[0] * size, p.a[1] * size, jump, b_row, b_jump, t_row, run, runs).constant(module))
+        numbers = Strides(p.a[0] * size, p.a[1] * size, jump, b_row, b_jump, t_row, run, runs)
+        if plan.dots:
+            numbers = numbers._replace(rows=p.m, columns=active, b_column=p.b[1] * size)
+        found.append(numbers.constant(module))
     return found
 
 
@@ -370,16 +381,17 @@ def _finish_text(module: Module, p: Product, name: str, active: int) -> str:
     pointers = []
     for place in range(p.epilogue.pointers):
         pointers.append(builder.load(builder.gep("%pointers", "ptr", 4 + place), "ptr").text)
-    batch, rest = [], Value("%batch", "i64")
-    for count, *_ in reversed(p.batch[1:]):
-        divisor = builder.const("i64", count)
+    batch: list[Value] = []
+    rest = Value("%batch", "i64")
+    for each in reversed(p.batch[1:]):
+        divisor = builder.const("i64", each[0])
         batch.append(builder.bin("urem", rest, divisor))
         rest = builder.bin("udiv", rest, divisor)
     batch = [rest, *reversed(batch)] if p.batch else []
-    with builder.loop(builder.const("i64", 0), Value("%rows", "i64")) as place:
-        row = builder.bin("add", Value("%row", "i64"), place)
-        source = builder.gep("%strip", "i8", builder.bin("mul", place, Value("%strip_row", "i64")))
-        target = builder.gep("%c", p.kind, builder.bin("mul", place, builder.const("i64", p.c[0])))
+    with builder.loop(builder.const("i64", 0), Value("%rows", "i64")) as step:
+        row = builder.bin("add", Value("%row", "i64"), step)
+        source = builder.gep("%strip", "i8", builder.bin("mul", step, Value("%strip_row", "i64")))
+        target = builder.gep("%c", p.kind, builder.bin("mul", step, builder.const("i64", p.c[0])))
         for first in range(0, active, lanes):
             inside = min(lanes, active - first)
             value = builder.load(builder.gep(source, p.kind, first), p.kind, lanes)
