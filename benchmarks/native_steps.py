@@ -3,6 +3,7 @@
 python benchmarks/native_steps.py [tiny] [mlp] [wide]
 """
 
+import itertools
 import statistics
 import sys
 import time
@@ -19,7 +20,7 @@ def step_of(name, backend="native"):
     sizes, batch = NETWORKS[name]
     rng = np.random.default_rng(0)
     parameters = []
-    for i, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for i, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
         weights = (rng.standard_normal((inputs, outputs)) * np.sqrt(2 / inputs)).astype("f4")
         parameters += [gn.parameter(f"w{i}", weights), gn.parameter(f"b{i}", np.zeros(outputs, "f4"))]
     x = gn.placeholder("x", (batch, sizes[0]))

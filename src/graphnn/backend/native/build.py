@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphnn.backend.native import elementwise, exponential, movement
+from graphnn.backend.native import elementwise, exponential, indexing, movement
 from graphnn.backend.native.contraction import is_product, product_of
 from graphnn.backend.native.items import KINDS, Access, Item, Kernel, View, contiguous, is_whole, reads, whole
-from graphnn.backend.native.lower import lower, view_of
+from graphnn.backend.native.lower import lower, lower_whole, view_of
 from graphnn.backend.native.products import emit_product
 from graphnn.backend.native.reduction import reduces
 from graphnn.errors import LoweringError
@@ -20,7 +20,7 @@ from graphnn.ir.node import Node
 from graphnn.ops.contraction import Contract
 from graphnn.ops.reduction import Sum
 
-_LOWERINGS = (elementwise, exponential, movement)  # importing them registers what they lower
+_LOWERINGS = (elementwise, exponential, indexing, movement)  # importing them registers what they lower
 
 
 class Items(NamedTuple):
@@ -77,7 +77,7 @@ class _Maker:
             item = self.copies[view] = self.new("element", node, view.shape, view.item.dtype)
             item.operands, item.key, item.emit = [Access(*view[:2], view.strides)], "copy", _itself
             if item.size == 0:
-                item.role, item.value = "fixed", np.empty(item.shape, item.dtype.numpy)
+                item.role, item.value, item.operands = "fixed", np.empty(item.shape, item.dtype.numpy), []
         return item
 
     def _computed(self, node: Node) -> Item:
@@ -102,6 +102,9 @@ class _Maker:
             item.operands = [Access(view.item, view.offset, view.strides) for view in pair]
             pointers = (*[(view.item, view.offset) for view in pair], (item, 0), None)
             item.kernel = lambda module: Kernel(emit_product(module, product), pointers)
+        elif (kernel := lower_whole(node.op, node, operands, item)) is not None:
+            item.role, item.kernel = "kernel", kernel
+            item.operands = [Access(view.item, view.offset, view.strides) for view in operands]
         elif node.op.elementwise and (emit := lower(node.op, node)) is not None:
             item.role, item.emit = "element", emit
             item.operands = [reads(view, item.shape) for view in operands]
@@ -162,7 +165,18 @@ def items_of(outputs: Sequence[Node], arguments: Sequence[Node]) -> Items:
         if node not in make.views:
             make.add(node)
     ends = [make.output(node, i) for i, node in enumerate(outputs)]
-    return Items(make.items, given, ends)
+    return Items(_needed(make.items, [*given, *ends]), given, ends)
+
+
+def _needed(items: list[Item], ends: list[Item]) -> list[Item]:
+    # What only arrays of size 0 depend on is not computed.
+    live, stack = set(ends), list(ends)
+    while stack:
+        for access in stack.pop().operands:
+            if access.item not in live:
+                live.add(access.item)
+                stack.append(access.item)
+    return [item for item in items if item in live]
 
 
 def value_of(node: Node) -> Any:

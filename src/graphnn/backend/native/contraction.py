@@ -116,4 +116,3 @@ def product_of(node: Node, a: View, b: View) -> tuple[Product, bool]:
         tuple((axis.size, axis.a, axis.b) for axis in depth),
     )
     return product, turn
-

@@ -330,13 +330,10 @@ class Builder:
 
     @contextmanager
     def loop(self, start: Value | int, stop: Value | int, step: int = 1) -> Iterator[Value]:
-        """A loop over an i64, run at least not at all if a bound is a value, and at least once if both are ints.
-
-        A loop of known bounds with one round is no loop.
-        """
+        """A loop over an i64; one of known bounds with a single round is no loop."""
         first = Value(str(start), "i64") if isinstance(start, int) else start
         last = Value(str(stop), "i64") if isinstance(stop, int) else stop
-        known = isinstance(start, int) and isinstance(stop, int)
+        known = isinstance(start, int) and isinstance(stop, int) and start < stop
         if isinstance(start, int) and isinstance(stop, int) and start < stop <= start + step:
             self._known.append({})
             yield first

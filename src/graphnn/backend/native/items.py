@@ -15,7 +15,7 @@ from graphnn.ir.dtype import DType
 from graphnn.ir.node import Node
 
 if TYPE_CHECKING:
-    from graphnn.backend.native.emit import Value
+    from graphnn.backend.native.emit import Module, Value
     from graphnn.backend.native.regions import Group
 
 KINDS = {
@@ -28,10 +28,14 @@ Sizes = tuple[int, ...]
 
 
 class Kernel(NamedTuple):
-    """A native function: its name, and what its pointers point to: an item and an element of it, or nothing."""
+    """A native function: its name, and what its pointers point to: an item and an element of it, or nothing.
+
+    A checked one returns an i32, which is 1 if an index is out of range.
+    """
 
     name: str
     pointers: tuple[tuple[Item, int] | None, ...]
+    checked: bool = False
 
 
 Emit = Callable[..., "Value"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
-from graphnn.backend.native.emit import Builder, Value
-from graphnn.backend.native.items import KINDS, Emit, View
+from graphnn.backend.native.emit import Builder, Module, Value
+from graphnn.backend.native.items import KINDS, Emit, Item, Kernel, View
 from graphnn.ir.dtype import DType
 from graphnn.ir.node import Node
 from graphnn.ir.op import Op
@@ -21,6 +22,12 @@ def lower(op: Op, node: Node) -> Emit | None:
 @functools.singledispatch
 def view_of(op: Op, node: Node, view: View) -> View | None:
     """The value of a node as a view of its first operand; None where it is none."""
+    return None
+
+
+@functools.singledispatch
+def lower_whole(op: Op, node: Node, views: list[View], item: Item) -> Callable[[Module], Kernel] | None:
+    """What emits the kernel of a node that is computed as a whole into `item`; None where there is none."""
     return None
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphnn.backend.base import Executable, failure
+from graphnn.backend.base import Executable, failure, where_it_comes_from
 from graphnn.backend.native import jit, kernels
 from graphnn.backend.native.build import items_of
 from graphnn.backend.native.items import Access, Item, Kernel, contiguous
@@ -21,6 +21,7 @@ from graphnn.backend.native.regions import Group, Regions
 from graphnn.backend.native.target import host
 from graphnn.backend.numpy import NumpyBackend
 from graphnn.backend.numpy.lower import lower as lower_to_numpy
+from graphnn.errors import ExecutionError
 from graphnn.ir.arrays import Array
 from graphnn.ir.node import Node
 from graphnn.ir.op import Op
@@ -97,6 +98,7 @@ class Plan:
             self._slot(item)
         self.arena = Arena(groups)
         self.seen_by_host: set[Item] = set()
+        self.checked: list[Item] = []  # by the numbers with which segments say that one failed
         self.fixed: dict[Item, Array] = {}
         module = host().module()
         self.steps: list[Any] = []
@@ -107,7 +109,8 @@ class Plan:
                 self.steps.append(self._host_step(group.items[0]))
             else:
                 own = group.items[0].kernel
-                calls.extend(self._call(own(module) if own is not None else kernel_of(module, group), len(calls)))
+                kernel = own(module) if own is not None else kernel_of(module, group)
+                calls.extend(self._call(kernel, group.items[0], len(calls)))
         self._end_segment(module, calls)
         self.template = np.zeros(len(self.places) + 1, np.uint64)
         for item, array in self.fixed.items():
@@ -116,7 +119,7 @@ class Plan:
         if any(isinstance(step, str) for step in self.steps):
             kernels.link(self.text)
             self.library = jit.compile(self.text)
-            prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+            prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
             self.steps = [
                 _Segment(prototype(self.library.address(step))) if isinstance(step, str) else step
                 for step in self.steps
@@ -127,8 +130,8 @@ class Plan:
     def _slot(self, item: Item) -> int:
         return self.places.setdefault(item, len(self.places) + 1)
 
-    def _call(self, kernel: Kernel, number: int) -> list[str]:
-        """The lines that call a kernel with the pointers of its items."""
+    def _call(self, kernel: Kernel, item: Item, number: int) -> list[str]:
+        """The lines that call a kernel with the pointers of its items; a checked one ends the segment if it fails."""
         lines, names = [], []
         for i, pointed in enumerate(kernel.pointers):
             if pointed is None:
@@ -147,14 +150,26 @@ class Plan:
             if base != name:
                 lines.append(f"{name} = getelementptr i8, ptr {base}, i64 {offset}")
             names.append(f"ptr {name}")
-        return [*lines, f"call void @{kernel.name}({', '.join(names)})"]
+        if not kernel.checked:
+            return [*lines, f"call void @{kernel.name}({', '.join(names)})"]
+        self.checked.append(item)
+        result = f"%r{number}"
+        return [
+            *lines,
+            f"{result} = call i32 @{kernel.name}({', '.join(names)})",
+            f"{result}b = icmp eq i32 {result}, 0",
+            f"br i1 {result}b, label %c{number}, label %e{number}",
+            f"e{number}:",
+            f"ret i32 {len(self.checked)}",
+            f"c{number}:",
+        ]
 
     def _end_segment(self, module: Any, calls: list[str]) -> None:
         if not calls:
             return
         name = f"segment{len(self.steps)}"
-        body = "\n".join(["%arena = load ptr, ptr %table", *calls, "ret void"])
-        module.add(f"define void @{name}(ptr %table) {{\n{body}\n}}")
+        body = "\n".join(["%arena = load ptr, ptr %table", *calls, "ret i32 0"])
+        module.add(f"define i32 @{name}(ptr %table) {{\n{body}\n}}")
         self.steps.append(name)
         calls.clear()
 
@@ -187,13 +202,43 @@ class Plan:
         address = table.ctypes.data
         for step in self.steps:
             if type(step) is _Segment:
-                step.run(address)
+                failed = step.run(address)
+                if failed:
+                    raise self._error(self.checked[failed - 1], frame, arguments, results)
             else:
-                self._run_host(step, values, table, results)
+                self._run_host(step, frame, values, results)
         self._frames.append(frame)
         return results  # type: ignore[return-value]
 
-    def _run_host(self, step: _HostStep, values: dict[Item, Array], table: Any, results: list[Any]) -> None:
+    def _error(self, item: Item, frame: _Frame, arguments: Sequence[Array], results: list[Any]) -> Exception:
+        """What NumPy raises for the node whose kernel failed; its operands are where they were."""
+        node = item.node
+        assert node is not None
+        operands = []
+        for access, operand in zip(item.operands, node.inputs, strict=True):
+            base = self._value(access.item, frame, arguments, results)
+            operands.append(_array(base, access, tuple(operand.shape)))  # type: ignore[arg-type]
+        try:
+            lower_to_numpy(node.op, node)(*operands)
+        except Exception as error:
+            return failure(node, operands, error)
+        return ExecutionError(
+            f"{node.op.name}: its native kernel failed, NumPy's did not", at=where_it_comes_from(node)
+        )
+
+    def _value(self, item: Item, frame: _Frame, arguments: Sequence[Array], results: list[Any]) -> Array:
+        if item.role == "given":
+            return arguments[self.given.index(item)]
+        if item.role == "fixed":
+            return item.value  # type: ignore[no-any-return]
+        if item.output >= 0:
+            return results[item.output]  # type: ignore[no-any-return]
+        if item.role == "host":
+            return frame.arrays[item]
+        offset = self.arena.offsets[item]
+        return frame.arena[offset : offset + item.bytes].view(item.dtype.numpy).reshape(item.shape)
+
+    def _run_host(self, step: _HostStep, frame: _Frame, values: dict[Item, Array], results: list[Any]) -> None:
         item, node = step.item, step.item.node
         assert node is not None
         operands = [_array(values[access.item], access, shape) for access, shape in step.operands]
@@ -204,10 +249,10 @@ class Plan:
             raise failure(node, operands, error) from error
         if made.base is not None or not made.flags.c_contiguous or any(made is o for o in operands):
             made = np.array(made, order="C")
-        values[item] = made
+        values[item] = frame.arrays[item] = made
         if item.output >= 0:
             results[item.output] = made
-        table[self.places[item]] = made.ctypes.data
+        frame.table[self.places[item]] = made.ctypes.data
 
 
 def _array(base: Array, access: Access, shape: tuple[int, ...]) -> Array:
