@@ -35,7 +35,7 @@ def products(outputs: Sequence[Node]) -> list[Node]:
             with on_behalf_of(node):
                 return _apart(made)
         if isinstance(op, FoldWindows):
-            return keep(made, [(0, int(n)) for n in op.length])  # type: ignore[arg-type]
+            return keep(made, [(0, int(n)) for n in op.length])
         if isinstance(op, Part) and inputs[0] in folds:
             fold, cuts = folds[inputs[0]]
             assert isinstance(fold.op, FoldWindows)
