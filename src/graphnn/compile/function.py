@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from graphnn.backend.base import Backend, Executable
+from graphnn.backend.base import Backend, Executable, Form
 from graphnn.backend.native.plan import NativeBackend
 from graphnn.backend.numpy import NumpyBackend
 from graphnn.compile.signature import Argument, Signature, bind_sizes, check_bound
@@ -62,8 +62,13 @@ class Function:
         self._plans: dict[tuple[tuple[int, ...], ...], Executable] = {}
         self._count = len(ends)
         self._lock, self._turn = threading.Lock(), threading.Lock()
+        self._direct: Callable[..., Any] | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._direct is not None and not kwargs:
+            results = self._do_directly(args)
+            if results is not NotImplemented:
+                return results if self._single else tree.rebuild(self._tree, iter(results))
         arrays = self._signature.arrays(args, kwargs)
         key = tuple([array.shape for array in arrays]) if self._named else ()
         plan = self._plans.get(key)
@@ -78,6 +83,13 @@ class Function:
                     variable.cell.array = value
         return results[0] if self._single else tree.rebuild(self._tree, iter(results[: self._count]))
 
+    def _do_directly(self, args: tuple[Any, ...]) -> Any:
+        assert self._direct is not None
+        if not self.updates:
+            return self._direct(*args)
+        with self._turn:
+            return self._direct(*args)
+
     def _compile(self, key: tuple[tuple[int, ...], ...], arrays: list[Array]) -> Executable:
         arguments = self._signature.arguments
         sizes = bind_sizes(arguments, arrays)
@@ -91,7 +103,11 @@ class Function:
                 outputs = rebuild.bind_sizes(outputs, sizes, bound)
                 inputs = [bound.get(node, node) for node in inputs]
             outputs = optimize(outputs, self._backend.keeps)
-            plan = self._plans[key] = self._backend.compile(outputs, inputs, self._debug)
+            numbers = {variable: number for number, variable in enumerate(self._variables)}
+            form = Form(self._variables, tuple([numbers[v] for v in self.updates]), self._single)
+            plan = self._plans[key] = self._backend.compile(outputs, inputs, self._debug, form)
+            if self._signature.flat:
+                self._direct = getattr(plan, "direct", None)
             if len(self._plans) > MOST_PLANS:
                 del self._plans[next(iter(self._plans))]  # the oldest; its sizes are planned again if they come back
             return plan

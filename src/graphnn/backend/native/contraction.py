@@ -80,8 +80,8 @@ def is_product(node: Node) -> bool:
     if 0 in (*a.shape, *b.shape):
         return 0 not in node.shape
     both = set(op.left) & set(op.right)
-    depth = math.prod(n for c, n in zip(op.left, a.shape, strict=True) if c in both and c not in op.result)  # type: ignore[misc]
-    apart = math.prod(node.shape) // math.prod(n for c, n in zip(op.result, node.shape, strict=True) if c in both)  # type: ignore[arg-type,misc,operator]
+    depth = math.prod(n for c, n in zip(op.left, a.shape, strict=True) if c in both and c not in op.result)
+    apart = math.prod(node.shape) // math.prod(n for c, n in zip(op.result, node.shape, strict=True) if c in both)
     return depth >= _FEW and apart > 1
 
 

@@ -268,15 +268,15 @@ class _Nest:
             self._preload(streams)
             if not axes:
                 self.memo: dict[Item, Value] = {}
-                for item in needed:
-                    if item.role == "reduce":
-                        value = self._operand(item, 0, item.operands[0])
+                # Everything is read before anything is stored: a result may lie where an operand does.
+                values = [self._operand(i, 0, i.operands[0]) if i in reducers else self._value(i) for i in needed]
+                for item, value in zip(needed, values, strict=True):
+                    if item in reducers:
                         reducers[item].step(self.b, into[item], value, self._active_in_row(), self._place(item))
-                    else:
-                        value = self._value(item)
+                    elif item.stored:
                         self._store(item, value)
-                        if not item.stored:
-                            self._put_aside(item, value)
+                    else:
+                        self._put_aside(item, value)
                 return
             axis = axes[0]
             step = self.lanes if axis == self.vector else 1

@@ -6,17 +6,20 @@ What has no native lowering runs through NumPy's, between the native segments.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphnn.backend.base import Executable, failure, where_it_comes_from
+from graphnn.backend.base import Executable, Form, failure, where_it_comes_from
 from graphnn.backend.native import jit, kernels
 from graphnn.backend.native.build import items_of
+from graphnn.backend.native.call import Array as Slot
+from graphnn.backend.native.call import Call, available, bind, text_of
 from graphnn.backend.native.items import Access, Item, Kernel, contiguous
 from graphnn.backend.native.loops import is_literal, kernel_of
 from graphnn.backend.native.memory import Arena
+from graphnn.backend.native.products import Product
 from graphnn.backend.native.regions import Group, Regions
 from graphnn.backend.native.target import host
 from graphnn.backend.numpy import NumpyBackend
@@ -25,6 +28,9 @@ from graphnn.errors import ExecutionError
 from graphnn.ir.arrays import Array
 from graphnn.ir.node import Node
 from graphnn.ir.op import Op
+
+_LONG = 100_000
+"""Elements computed in a call that lets other Python threads run meanwhile; for fewer, switching would take as long."""
 
 
 class NativeBackend:
@@ -36,7 +42,9 @@ class NativeBackend:
         """Composites are expanded: what belongs together is found again by fusion."""
         return False
 
-    def compile(self, outputs: Sequence[Node], arguments: Sequence[Node], debug: str | None = None) -> Executable:
+    def compile(
+        self, outputs: Sequence[Node], arguments: Sequence[Node], debug: str | None = None, form: Form | None = None
+    ) -> Executable:
         """Make machine code for the graph; a search for NaN needs every value, and is left to NumPy."""
         if debug is None:
             try:
@@ -44,8 +52,8 @@ class NativeBackend:
             except ImportError:
                 pass
             else:
-                return Plan(outputs, arguments)
-        return NumpyBackend().compile(outputs, arguments, debug)
+                return Plan(outputs, arguments, form)
+        return NumpyBackend().compile(outputs, arguments, debug, form)
 
 
 class _Segment(NamedTuple):
@@ -68,9 +76,7 @@ class _Frame:
     __slots__ = ("arena", "arrays", "table")
 
     def __init__(self, plan: Plan) -> None:
-        room = np.empty(plan.arena.size + 64, np.uint8)
-        start = -room.ctypes.data % 64
-        self.arena = room[start : start + plan.arena.size]
+        self.arena = plan._room()
         self.table = plan.template.copy()
         self.table[0] = self.arena.ctypes.data
         self.arrays: dict[Item, Array] = {}
@@ -83,12 +89,16 @@ class _Frame:
 class Plan:
     """A compiled graph."""
 
-    def __init__(self, outputs: Sequence[Node], arguments: Sequence[Node]) -> None:
+    direct: Callable[..., Any] | None = None
+
+    def __init__(self, outputs: Sequence[Node], arguments: Sequence[Node], form: Form | None = None) -> None:
         items, given, ends = items_of(outputs, arguments)
         regions = Regions()
         for item in items:
             if item.role in ("element", "reduce", "kernel", "host"):
                 regions.add(item)
+        updated = _updated(form, given, ends) if form is not None else []
+        in_place = regions.write_over(updated)
         groups = regions.ordered()
         _mark_stored(groups)
         self.given, self.ends = given, ends
@@ -115,6 +125,12 @@ class Plan:
         self.template = np.zeros(len(self.places) + 1, np.uint64)
         for item, array in self.fixed.items():
             self.template[self.places[item]] = array.ctypes.data
+        call = None
+        # An input that is not used may have a size that nothing tells.
+        known = all(isinstance(n, int) for item in given for n in item.shape)
+        if form is not None and known and self.steps == ["segment0"] and available():
+            call = self._call_of(form, in_place, groups)
+            module.add(text_of(call, len(self.template)))
         self.text = module.text
         if any(isinstance(step, str) for step in self.steps):
             kernels.link(self.text)
@@ -126,6 +142,36 @@ class Plan:
             ]
         self.fixed_arrays = {item: item.value for item in items if item.role == "fixed"}
         self._frames: list[_Frame] = []
+        if call is not None and form is not None:
+            cells = [variable.cell for variable in form.variables]
+            self._bound = bind(self.library.address("call"), call, self.template, self._room(), cells)
+            self.direct = self._bound.function
+
+    def _room(self) -> Any:
+        """Memory for an arena."""
+        room = np.empty(self.arena.size + 64, np.uint8)
+        start = -room.ctypes.data % 64
+        return room[start : start + self.arena.size]
+
+    def _call_of(self, form: Form, in_place: set[Item], groups: list[Group]) -> Call:
+        def seen(item: Item) -> Slot:
+            return Slot(item.shape, item.dtype.numpy, self.places[item])
+
+        first, count = len(self.given) - len(form.variables), len(self.ends) - len(form.updated)
+        updated = [(count + i, variable, self.ends[count + i] in in_place) for i, variable in enumerate(form.updated)]
+        work = sum(item.size for group in groups for item in group.items)
+        work += sum(item.key.work // 8 for group in groups for item in group.items if isinstance(item.key, Product))
+        return Call(
+            "segment0",
+            tuple(map(seen, self.given[:first])),
+            tuple(map(seen, self.given[first:])),
+            tuple(map(seen, self.ends)),
+            tuple(updated),
+            count,
+            form.single,
+            # What is written over must not be read by another thread meanwhile.
+            work > _LONG and not in_place,
+        )
 
     def _slot(self, item: Item) -> int:
         return self.places.setdefault(item, len(self.places) + 1)
@@ -137,15 +183,15 @@ class Plan:
             if pointed is None:
                 names.append("ptr null")
                 continue
-            (item, element), name = pointed, f"%a{number}.{i}"
-            offset = element * item.dtype.bits // 8
-            if item in self.arena.offsets:
-                base, offset = "%arena", offset + self.arena.offsets[item]
+            (given, element), name = pointed, f"%a{number}.{i}"
+            offset = element * given.dtype.bits // 8
+            if given in self.arena.offsets:
+                base, offset = "%arena", offset + self.arena.offsets[given]
             else:
-                if item.role == "fixed":
-                    self.fixed[item] = item.value
+                if given.role == "fixed":
+                    self.fixed[given] = given.value
                 base = name if offset == 0 else f"{name}b"
-                lines.append(f"{name}p = getelementptr inbounds ptr, ptr %table, i64 {self._slot(item)}")
+                lines.append(f"{name}p = getelementptr inbounds ptr, ptr %table, i64 {self._slot(given)}")
                 lines.append(f"{base} = load ptr, ptr {name}p")
             if base != name:
                 lines.append(f"{name} = getelementptr i8, ptr {base}, i64 {offset}")
@@ -184,7 +230,10 @@ class Plan:
         return _HostStep(lower_to_numpy(item.node.op, item.node), item, tuple(operands))  # type: ignore[arg-type]
 
     def __call__(self, arguments: Sequence[Array]) -> list[Array]:
-        frame = self._frames.pop() if self._frames else _Frame(self)
+        try:
+            frame = self._frames.pop()
+        except IndexError:  # as many calls are in flight as never before
+            frame = _Frame(self)
         table, results = frame.table, []
         for slot, array in enumerate(arguments, 1):
             table[slot] = array.ctypes.data
@@ -230,13 +279,16 @@ class Plan:
         if item.role == "given":
             return arguments[self.given.index(item)]
         if item.role == "fixed":
-            return item.value  # type: ignore[no-any-return]
+            fixed: Array = item.value
+            return fixed
         if item.output >= 0:
-            return results[item.output]  # type: ignore[no-any-return]
+            result: Array = results[item.output]
+            return result
         if item.role == "host":
             return frame.arrays[item]
         offset = self.arena.offsets[item]
-        return frame.arena[offset : offset + item.bytes].view(item.dtype.numpy).reshape(item.shape)
+        part: Array = frame.arena[offset : offset + item.bytes]
+        return part.view(item.dtype.numpy).reshape(item.shape)
 
     def _run_host(self, step: _HostStep, frame: _Frame, values: dict[Item, Array], results: list[Any]) -> None:
         item, node = step.item, step.item.node
@@ -265,6 +317,12 @@ def _array(base: Array, access: Access, shape: tuple[int, ...]) -> Array:
     return np.lib.stride_tricks.as_strided(
         flat, shape, [stride * base.itemsize for stride in access.strides], writeable=False
     )
+
+
+def _updated(form: Form, given: list[Item], ends: list[Item]) -> list[tuple[Item, Item]]:
+    """Pairs of a result and the variable that it becomes the value of."""
+    first, count = len(given) - len(form.variables), len(ends) - len(form.updated)
+    return [(ends[count + i], given[first + variable]) for i, variable in enumerate(form.updated)]
 
 
 def _mark_stored(groups: list[Group]) -> None:

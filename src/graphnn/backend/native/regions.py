@@ -112,6 +112,43 @@ class Regions:
         group.needs |= other.needs
         del self.groups[other]
 
+    def write_over(self, updated: Sequence[tuple[Item, Item]]) -> set[Item]:
+        """Which results may be written into the array of the variable whose next value they are.
+
+        Their groups then run after all others that read the variable, or that may fail.
+        """
+        used = {find(need) for group in self.groups for need in group.needs}
+        readers: dict[Item, list[tuple[Item, Access]]] = {variable: [] for _, variable in updated}
+        checked = []
+        for group in self.groups:
+            if group.closed:
+                checked.append(group)
+            for item in group.items:
+                for access in item.operands:
+                    if access.item in readers:
+                        readers[access.item].append((item, access))
+        out: set[Item] = set()
+        after: dict[Group, set[Group]] = {}
+        for result, variable in updated:
+            own = None if result.group is None else find(result.group)
+            if own is None or own in used or own.closed or own.reduced is not None:
+                continue
+            others: set[Group] = set()
+            fits = True
+            for reader, access in readers[variable]:
+                assert reader.group is not None
+                if find(reader.group) is own:
+                    fits = fits and _same_place(reader.shape, access)
+                else:
+                    others.add(find(reader.group))
+            # Only groups that write over something wait for others that nothing else waits for.
+            if fits and not _follows(others, own, after):
+                after.setdefault(own, set()).update(others)
+                own.needs |= others
+                own.needs.update(checked)
+                out.add(result)
+        return out
+
     def ordered(self) -> list[Group]:
         """The groups in an order in which each comes after what it needs; the oldest first where there is a choice."""
         needs = {group: {find(need) for need in group.needs} - {group} for group in self.groups}
@@ -158,6 +195,19 @@ def _reaches(start: Group, target: Group) -> bool:
                 if len(seen) > _SEARCH:
                     return True
                 stack.append(group)
+    return False
+
+
+def _follows(starts: set[Group], target: Group, after: dict[Group, set[Group]]) -> bool:
+    seen, stack = set(starts), list(starts)
+    while stack:
+        group = stack.pop()
+        if group is target:
+            return True
+        for other in after.get(group, ()):
+            if other not in seen:
+                seen.add(other)
+                stack.append(other)
     return False
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from graphnn.backend.base import Executable, failure, where_it_comes_from
+from graphnn.backend.base import Executable, Form, failure, where_it_comes_from
 from graphnn.backend.numpy.lower import lower
 from graphnn.backend.schedule import Schedule, schedule
 from graphnn.errors import ExecutionError, LoweringError
@@ -26,7 +26,9 @@ class NumpyBackend:
         """Composites are expanded: NumPy has no kernels of their own for them."""
         return False
 
-    def compile(self, outputs: Sequence[Node], arguments: Sequence[Node], debug: str | None = None) -> Executable:
+    def compile(
+        self, outputs: Sequence[Node], arguments: Sequence[Node], debug: str | None = None, form: Form | None = None
+    ) -> Executable:
         """Plan the graph; ``debug="nan"`` finds the node that makes the first NaN or infinity of a result."""
         return _Plan(outputs, arguments, debug)
 
