@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from graphnn.backend.native import cache
 from graphnn.backend.native.target import binding, host
 
 _LOCK = threading.Lock()
@@ -61,8 +62,19 @@ def load(code: bytes) -> Library:
 
 
 def compile(text: str, level: int = 2, passes: bool = True) -> Library:
-    """The functions of a module, ready to be called."""
-    return load(object_code(text, level, passes))
+    """The functions of a module, ready to be called; their code comes from the cache on disk if it is there."""
+    target, llvm = host(), binding()
+    versions = f"{llvm.llvm_version_info} {level} {passes}"
+    name = cache.name_of(text, target.triple, target.cpu, target.features, versions)
+    code = cache.load(name)
+    if code is not None:
+        try:
+            return load(code)
+        except RuntimeError:  # not what it should be: made again
+            code = None
+    code = object_code(text, level, passes)
+    cache.store(name, code)
+    return load(code)
 
 
 def _machine(level: int) -> Any:

@@ -90,6 +90,7 @@ class Plan:
     """A compiled graph."""
 
     direct: Callable[..., Any] | None = None
+    separate = False  # a segment for each kernel, to measure them
 
     def __init__(self, outputs: Sequence[Node], arguments: Sequence[Node], form: Form | None = None) -> None:
         items, given, ends = items_of(outputs, arguments)
@@ -112,6 +113,7 @@ class Plan:
         self.fixed: dict[Item, Array] = {}
         module = host().module()
         self.steps: list[Any] = []
+        self.kernels: list[tuple[str, Group]] = []
         calls: list[str] = []
         for group in groups:
             if group.items[0].role == "host":
@@ -121,6 +123,9 @@ class Plan:
                 own = group.items[0].kernel
                 kernel = own(module) if own is not None else kernel_of(module, group)
                 calls.extend(self._call(kernel, group.items[0], len(calls)))
+                if self.separate:
+                    self.kernels.append((kernel.name, group))
+                    self._end_segment(module, calls)
         self._end_segment(module, calls)
         self.template = np.zeros(len(self.places) + 1, np.uint64)
         for item, array in self.fixed.items():
