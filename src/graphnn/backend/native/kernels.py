@@ -8,6 +8,7 @@ names it mentions.
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import threading
 from collections.abc import Callable
@@ -26,7 +27,14 @@ _KINDS: dict[str, tuple[str, Callable[..., str]]] = {
     "store": ("ptr, ptr, ptr, i64, i64, i64, i64, i64, i64, i64, i64", driver.store_text),
     "run": ("ptr, ptr", driver.run_text),
 }
-_NAME = re.compile(r"@(graphnn\.(\d+)x(\d+)(f?)\.(\w+)((?:\.\w+)*))\(")
+_LEVELS = {"run": 0}
+"""What is not worth LLVM's time: it would take longer to optimise than it ever takes to run."""
+_BUNDLES = (
+    ("tile.{kind}.{rows}.2.0", "tile.{kind}.{rows}.2.1"),
+    ("tile.{kind}.{rows}.1.0", "tile.{kind}.{rows}.1.1", "pack_rows.{kind}", "pack_columns.{kind}.1", "store.{kind}"),
+)
+_NAME = re.compile(r"@(graphnn\.\w+(?:\.\w+)+)\(")
+_TARGET = re.compile(r"(\d+)x(\d+)(f?)")
 _lock = threading.Lock()
 _linked: set[str] = set()
 
@@ -43,24 +51,44 @@ def link(text: str) -> None:
     """Make the kernels that a text mentions known to the linker; those this process lacks are compiled."""
     if "@graphnn_parallel" in text or ".run(" in text:
         pool.register()
-    missing = {found.group(1): found for found in _NAME.finditer(text) if found.group(1) not in _linked}
-    if not missing:
+    wanted = dict.fromkeys(_NAME.findall(text))
+    if _linked.issuperset(wanted):
         return
     with _lock:
-        for name, found in missing.items():
-            if name in _linked:
-                continue
-            library = jit.compile(kernel_text(found), passes=False)
-            # Other code may call it as long as the process lives, whatever is let go at its end.
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
-            binding().add_symbol(name, library.address(name))
-            _linked.add(name)
+        for name in wanted:
+            if name not in _linked:
+                names, code, level = _module_with(name)
+                library = jit.compile(code, level, passes=False)
+                # Other code may call them as long as the process lives, whatever is let go at its end.
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
+                for each in names:
+                    binding().add_symbol(each, library.address(each))
+                    _linked.add(each)
 
 
-def kernel_text(found: re.Match[str]) -> str:
-    """The module of the kernel with this name."""
-    name, bytes_, registers, fused, what, rest = found.groups()
-    module = Module(int(bytes_), int(registers), bool(fused))
-    parameters: list[Any] = [int(each) if each.isdigit() else each for each in rest.split(".")[1:]]
-    module.add(_KINDS[what][1](module, name, *parameters))
-    return module.text
+def _module_with(name: str) -> tuple[list[str], str, int]:
+    """The names and the text of the module that holds a kernel, and the level at which it is compiled.
+
+    Kernels that are mostly needed together are compiled together. What a module holds depends on nothing else, so that
+    every program finds it in the cache.
+    """
+    target, rest = name.split(".", 2)[1:]
+    width, registers, fused = _TARGET.fullmatch(target).groups()  # type: ignore[union-attr]
+    module = Module(int(width), int(registers), bool(fused))
+    what, *parameters = rest.split(".")
+    names = [rest]
+    for bundle in _BUNDLES:
+        rows = "8" if module.registers > 16 else "6"
+        members = [each.format(kind=parameters[0], rows=rows) for each in bundle] if parameters else []
+        if rest in members:
+            names = members
+    for each in names:
+        kernel, *given = each.split(".")
+        made: list[Any] = [int(x) if x.isdigit() else x for x in given]
+        module.add(_KINDS[kernel][1](module, f"graphnn.{target}.{each}", *made))
+    return [f"graphnn.{target}.{each}" for each in names], module.text, _LEVELS.get(what, 2)
+
+
+if hasattr(os, "register_at_fork"):
+    # A thread that held the lock does not live on in a child; what is half done there is done again.
+    os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.Lock()))

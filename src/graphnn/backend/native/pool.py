@@ -81,7 +81,7 @@ class _Runtime:
         name, spare = _system()
         for symbol, address in spare.items():
             binding().add_symbol(symbol, address)
-        self.library = jit.compile(_text(name))
+        self.library = jit.compile(_text(name), level=0)
         self.prepare = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.library.address("graphnn_pool_prepare"))
         self.announce = ctypes.CFUNCTYPE(None, ctypes.c_int64)(self.library.address("graphnn_pool_announce"))
         self.help = ctypes.CFUNCTYPE(None, ctypes.c_int64)(self.library.address("graphnn_pool_help"))
