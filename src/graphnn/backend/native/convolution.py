@@ -16,7 +16,7 @@ from graphnn.ir.node import Node, make
 from graphnn.ir.rebuild import transform
 from graphnn.ir.source import on_behalf_of
 from graphnn.ops.contraction import Contract
-from graphnn.ops.movement import Pad, Part, PermuteDims, Reshape, Slice
+from graphnn.ops.movement import Pad, Part, PermuteDims, Reshape, Slice, Unslice
 from graphnn.ops.windows import FoldWindows, Windows, steps_of
 
 Cuts: TypeAlias = Sequence[tuple[int, int]]
@@ -49,8 +49,9 @@ def products(outputs: Sequence[Node]) -> list[Node]:
     def keep(fold: Node, cuts: Cuts) -> Node:
         with on_behalf_of(fold):
             found = _turned(fold, cuts)
-        if found is None:
-            return fold
+            if found is None:
+                laid = _laid(fold)
+                return fold if laid is None else laid
         folds[found] = fold, cuts
         return found
 
@@ -149,8 +150,6 @@ def _turned(node: Node, cuts: Cuts) -> Node | None:
     op = node.op
     assert isinstance(op, FoldWindows)
     strides, dilations = steps_of(op)
-    if any(stride != 1 for stride in strides):
-        return None
     found = _letters_of(node.inputs[0])
     if found is None:
         return None
@@ -191,15 +190,21 @@ def _turned(node: Node, cuts: Cuts) -> Node | None:
     if "" in names.values():
         return None
     w = Slice(tuple([(None, None, -1) if axis in inside else (None, None, 1) for axis in spelled_w]))(w)
-    # Windows of g, padded so that every place of the result has one.
+    # Windows of g, padded so that every place of the result has one; steps of windows are zeros between elements of g.
     places = [of_g.index(axis.letter) for axis in counting]
-    extents = [(sizes[axis] - 1) * step for axis, step in zip(inside, dilations, strict=True)]
+    lengths: list[Any] = [(sizes[axis] - 1) * stride + 1 for axis, stride in zip(counting, strides, strict=True)]
     widths = [(0, 0)] * g.ndim
     begins: list[Any] = [(None, None, 1)] * g.ndim
-    for place, extent, (start, size), length in zip(places, extents, cuts, op.length, strict=True):
-        before, after = extent - start, extent - (int(length) - start - size)
+    spread: list[Any] = [(None, None, 1)] * g.ndim
+    shape = list(g.shape)
+    for i, place in enumerate(places):
+        spread[place], shape[place] = (None, None, strides[i]), lengths[i]
+        before = (sizes[inside[i]] - 1) * dilations[i] - cuts[i][0]
+        after = cuts[i][0] + cuts[i][1] - lengths[i]
         widths[place] = (max(0, before), max(0, after))
         begins[place] = (max(0, -before) or None, -max(0, -after) or None, 1)
+    if any(stride != 1 for stride in strides):
+        g = Unslice(tuple(spread), tuple(shape))(g)
     if any(cut != (None, None, 1) for cut in begins):
         g = Slice(tuple(begins))(g)
     if any(width != (0, 0) for width in widths):
@@ -209,6 +214,39 @@ def _turned(node: Node, cuts: Cuts) -> Node | None:
     right = "".join([names[axis] for axis in spelled_w])
     result = "".join([names[axis] for axis in outer])
     return Contract(left, right, result)(view, w)
+
+
+def _laid(node: Node) -> Node | None:
+    """Windows side by side, or with gaps between them, that are put where they belong: nothing overlaps, nothing is added."""
+    op = node.op
+    assert isinstance(op, FoldWindows)
+    strides, dilations = steps_of(op)
+    (x,) = node.inputs
+    count = len(op.axis)
+    first = x.ndim - count
+    sizes: tuple[Any, ...] = x.shape[first:]
+    for size, stride, dilation in zip(sizes, strides, dilations, strict=True):
+        if size > stride or (dilation != 1 and size != 1):
+            return None
+    if any(size != stride for size, stride in zip(sizes, strides, strict=True)):
+        gaps = tuple([(0, stride - size) for size, stride in zip(sizes, strides, strict=True)])
+        x = Pad((*((0, 0),) * first, *gaps))(x)
+    order: list[int] = []
+    shape: list[Any] = []
+    for axis in range(first):
+        order.append(axis)
+        shape.append(x.shape[axis])
+        if axis in op.axis:
+            place = op.axis.index(axis)
+            order.append(first + place)
+            shape[-1] = x.shape[axis] * strides[place]
+    x = Reshape(tuple(shape))(PermuteDims(tuple(order))(x))
+    for axis, length in zip(op.axis, op.length, strict=True):
+        if x.shape[axis] > length:
+            x = Part(axis, 0, length)(x)
+        elif x.shape[axis] < length:
+            x = Pad(tuple([(0, length - x.shape[axis]) if i == axis else (0, 0) for i in range(first)]))(x)
+    return x
 
 
 def _letters_of(node: Node) -> tuple[list[_Axis], Node] | None:
