@@ -1,8 +1,8 @@
 """Object code on disk, so that a second process needs no compiler.
 
-A file is named by the hash of all that makes its contents: the text of the module, the machine, the versions. It begins with the
-hash of the code, so that a file that was cut off or changed is not used. The folder belongs to the user alone; if others could
-write to it, nothing is read from it. ``GRAPHNN_CACHE`` names another folder, or is ``off``.
+A file is named by the hash of all that makes its contents: the text of the module, the machine, the versions. It
+begins with the hash of the code, so that a file that was cut off or changed is not used. The folder belongs to the user
+alone; if others could write to it, nothing is read from it. ``GRAPHNN_CACHE`` names another folder, or is ``off``.
 """
 
 from __future__ import annotations

@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphnn.backend.base import Executable, Form, failure, where_it_comes_from
-from graphnn.backend.native import jit, kernels
+from graphnn.backend.native import convolution, jit, kernels
 from graphnn.backend.native.build import items_of
 from graphnn.backend.native.call import Array as Slot
 from graphnn.backend.native.call import Call, available, bind, text_of
+from graphnn.backend.native.emit import Module
+from graphnn.backend.native.epilogue import absorb, kernel_of_product, settle
 from graphnn.backend.native.items import Access, Item, Kernel, contiguous
 from graphnn.backend.native.loops import is_literal, kernel_of
 from graphnn.backend.native.memory import Arena
@@ -52,7 +54,7 @@ class NativeBackend:
             except ImportError:
                 pass
             else:
-                return Plan(outputs, arguments, form)
+                return Plan(convolution.products(outputs), arguments, form)
         return NumpyBackend().compile(outputs, arguments, debug, form)
 
 
@@ -98,10 +100,12 @@ class Plan:
         for item in items:
             if item.role in ("element", "reduce", "kernel", "host"):
                 regions.add(item)
+        absorb(regions)
         updated = _updated(form, given, ends) if form is not None else []
         in_place = regions.write_over(updated)
         groups = regions.ordered()
         _mark_stored(groups)
+        settle(groups)
         self.given, self.ends = given, ends
         self.outputs = [(item.shape, item.dtype.numpy, item.role == "host") for item in ends]
         self.places: dict[Item, int] = {}  # the slots of the table; slot 0 is the arena
@@ -120,8 +124,7 @@ class Plan:
                 self._end_segment(module, calls)
                 self.steps.append(self._host_step(group.items[0]))
             else:
-                own = group.items[0].kernel
-                kernel = own(module) if own is not None else kernel_of(module, group)
+                kernel = _kernel(module, group)
                 calls.extend(self._call(kernel, group.items[0], len(calls)))
                 if self.separate:
                     self.kernels.append((kernel.name, group))
@@ -330,12 +333,20 @@ def _updated(form: Form, given: list[Item], ends: list[Item]) -> list[tuple[Item
     return [(ends[count + i], given[first + variable]) for i, variable in enumerate(form.updated)]
 
 
+def _kernel(module: Module, group: Group) -> Kernel:
+    own = [item.kernel for item in group.items if item.kernel is not None]
+    if not own:
+        return kernel_of(module, group)
+    return own[0](module) if len(group.items) == 1 else kernel_of_product(module, group)
+
+
 def _mark_stored(groups: list[Group]) -> None:
     """Mark what is needed outside the group that computes it, or is a result."""
     for group in groups:
         inside = set(group.items)
         for item in group.items:
-            if item.output >= 0 or item.role == "host":
+            alone = item.role in ("host", "kernel") and len(group.items) == 1
+            if item.output >= 0 or alone:
                 item.stored = True
             for access in item.operands:
                 if access.item not in inside and not is_literal(access.item):

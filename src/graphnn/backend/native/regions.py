@@ -112,6 +112,13 @@ class Regions:
         group.needs |= other.needs
         del self.groups[other]
 
+    def join(self, group: Group, other: Group) -> None:
+        """Put a group into the only one that reads it."""
+        group.into = other
+        other.items = sorted([*other.items, *group.items], key=lambda item: item.index)
+        other.needs = {find(need) for need in (*other.needs, *group.needs)} - {other}
+        del self.groups[group]
+
     def write_over(self, updated: Sequence[tuple[Item, Item]]) -> set[Item]:
         """Which results may be written into the array of the variable whose next value they are.
 
@@ -138,7 +145,7 @@ class Regions:
             for reader, access in readers[variable]:
                 assert reader.group is not None
                 if find(reader.group) is own:
-                    fits = fits and _same_place(reader.shape, access)
+                    fits = fits and same_place(reader.shape, access)
                 else:
                     others.add(find(reader.group))
             # Only groups that write over something wait for others that nothing else waits for.
@@ -232,14 +239,14 @@ def _fits(item: Item, group: Group, parts: Sequence[Group]) -> tuple[Sizes, tupl
     inside = [a for a in item.operands if a.item.group is not None and find(a.item.group) in parts]
     if item.role == "reduce":
         domain = refine(group.domain, plain(item.wide)) if math.prod(item.wide) == size else None
-        if domain is None or any(a.item in group.rows or not _same_place(item.wide, a) for a in inside):
+        if domain is None or any(a.item in group.rows or not same_place(item.wide, a) for a in inside):
             return None
         flags = flags_on(item.wide, item.axes, domain)
         return (domain, flags, True) if group.reduced is None or flags_of(group, domain) == flags else None
     kept = group.kept
     if group.reduced is not None and item.size == math.prod(kept) and item.size != size:
         fits = refine(kept, plain(item.shape)) == kept and all(
-            a.item in group.rows and _same_place(item.shape, a) for a in inside
+            a.item in group.rows and same_place(item.shape, a) for a in inside
         )
         return (group.domain, group.reduced, True) if fits else None
     domain = refine(group.domain, plain(item.shape)) if item.size == size else None
@@ -248,7 +255,7 @@ def _fits(item: Item, group: Group, parts: Sequence[Group]) -> tuple[Sizes, tupl
     reduced = flags_of(group, domain)
     for access in inside:
         if access.item not in group.rows:
-            if not _same_place(item.shape, access):
+            if not same_place(item.shape, access):
                 return None
             continue
         assert reduced is not None
@@ -269,7 +276,7 @@ def _effective(strides: Sizes, shape: Sizes) -> Sizes:
     return tuple([s for s, n in zip(strides, shape, strict=True) if n != 1])
 
 
-def _same_place(shape: Sizes, access: Access) -> bool:
+def same_place(shape: Sizes, access: Access) -> bool:
     """Whether a reader of this shape reads each element at its own place, counted through."""
     return (
         access.offset == 0
