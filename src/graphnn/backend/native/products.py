@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple, TypeAlias
 
-from graphnn.backend.native import driver, kernels
+from graphnn.backend.native import driver, kernels, pool
 from graphnn.backend.native.emit import BYTES, Builder, Module, Value
 from graphnn.backend.native.tile import Strides
 
@@ -220,8 +220,9 @@ class _Plan:
         if self.panels > 1:  # the next panel finds these rows of a in the cache; fewer would pack too often
             most = min(most, max(256, _ROWS_BYTES // (p.k * self.size)) // rows)
         wanted = 1
-        if p.work > _ALONE:
-            wanted = min(-(-16 // (self.panels * self.batches)), p.work // _CHUNK, self.units * rows // 32)
+        if p.work > _ALONE:  # every block of rows packs the panels anew: no more than keep the threads busy
+            shares = 2 * pool.threads() if pool.threads() > 1 else 1
+            wanted = min(-(-shares // (self.panels * self.batches)), p.work // _CHUNK, self.units * rows // 32)
         self.row_blocks = max(-(-self.units // most), wanted, 1)
         self.row_units = -(-self.units // self.row_blocks)
         self.row_blocks = -(-self.units // self.row_units)
