@@ -11,7 +11,8 @@ from graphnn.backend.native.loops import is_literal
 from graphnn.backend.native.products import Epilogue, Product, emit_product
 from graphnn.backend.native.regions import Group, Regions, plain, same_place
 
-_MOST = 24  # items that ride on a product: more would not fit into registers
+_MOST = 12  # items that ride on a product: more would not fit into registers
+_ARRAYS = 4  # that they read and write: a tile walks through a few columns of each, a loop nest through whole rows
 
 
 class _Place(NamedTuple):
@@ -50,7 +51,11 @@ def _rides(item: Item, group: Group) -> bool:
         for access in other.operands:
             if access.item is item and not same_place(other.shape, access):
                 return False
-    return _places(product, group) is not None
+    places = _places(product, group)
+    if places is None:
+        return False
+    read = {each.operands[number].item for (each, number), (row, _) in places.items() if row}
+    return len(read) + sum(each.output >= 0 for each in group.items) <= _ARRAYS
 
 
 def _places(product: Product, group: Group) -> dict[tuple[Item, int], tuple[int, int]] | None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
+from graphnn.backend.native import pool
 from graphnn.backend.native.emit import BYTES, Builder, Module, Value
 from graphnn.backend.native.items import KINDS, Access, Item, Kernel, Sizes, contiguous, spread
 from graphnn.backend.native.reduction import Reducer, reducer_of
@@ -19,6 +20,11 @@ from graphnn.backend.native.regions import Group
 
 _ROW_BYTES = 1 << 14  # how much of a row is kept aside for a later stage; longer rows are computed again
 _BLOCK = 256  # additions in one accumulator before it is added to the total: rounding errors grow with the square of it
+
+# Nanoseconds, roughly: what one thread does alone, and what it takes at once of that which several share.
+_ALONE = 30_000
+_CHUNK = 10_000
+_MOST_CHUNKS = 64
 
 
 class _Stream(NamedTuple):
@@ -168,10 +174,42 @@ class _Nest:
         self.index: dict[int, Value] = {}
         self.active = self.lanes
         self.loaded: list[dict[_Stream, Value]] = [{}]
+        self.shared: tuple[int, Value, Value, Value] | None = None
+        chunks = self._share(kept[0]) if kept else 1
         self._outer(kept)
         self.b.line("ret void")
         parameters = ", ".join(f"ptr %p{i}" for i in range(self.count))
-        return self.b.function(f"define internal void @{name}({parameters})")
+        if chunks == 1:
+            return self.b.function(f"define internal void @{name}({parameters})")
+        part = self.b.function(f"define internal void @{name}.part(ptr %data, i64 %chunk)")
+        pool.declare(self.module)
+        whole = Builder(self.module)
+        whole.entry.append(f"%data = alloca [{self.count} x ptr]")
+        for i in range(self.count):
+            whole.store(Value(f"%p{i}", "ptr"), whole.gep("%data", "ptr", i))
+        whole.line(f"call void @graphnn_parallel(ptr @{name}.part, ptr %data, i64 {chunks})")
+        whole.line("ret void")
+        return part + "\n" + whole.function(f"define internal void @{name}({parameters})")
+
+    def _share(self, axis: int) -> int:
+        """How many chunks of the outermost axis threads share; each chunk does whole rows, so the sums stay the same."""
+        dear = sum(bool(getattr(item.emit, "dear", False)) for item in self.items)
+        each = 0.15 * (len(self.all_reads) + len(self.writes)) + 0.05 * len(self.items) + 0.5 * dear
+        total, n = each * math.prod(self.domain), self.domain[axis]
+        if total < _ALONE:
+            return 1
+        step = self.lanes if axis == self.vector else 1
+        size = -(-n // (step * min(_MOST_CHUNKS, int(total / _CHUNK)))) * step
+        chunks = -(-n // size)
+        if chunks > 1:
+            b = self.b
+            for i in range(self.count):
+                b.line(f"%p{i} = load ptr, ptr {b.gep('%data', 'ptr', i)}")
+            chunk = Value("%chunk", "i64")
+            start = b.bin("mul", chunk, b.const("i64", size))
+            stop = b.intrinsic("smin", b.bin("add", start, b.const("i64", size)), b.const("i64", n))
+            self.shared = axis, start, stop, b.icmp("eq", chunk, b.const("i64", chunks - 1))
+        return chunks
 
     def _outer(self, axes: list[int]) -> None:
         self._preload(self.all_reads)
@@ -184,16 +222,22 @@ class _Nest:
     def _along(self, axis: int) -> Iterator[None]:
         """The loop along an axis, and what is left at its end where it goes by vectors."""
         n = self.domain[axis]
+        start: Value | int = 0
+        stop: Value | int = n
+        last = None
+        if self.shared is not None and self.shared[0] == axis:
+            _, start, stop, last = self.shared
         if axis != self.vector:
-            with self._round(axis, 0, n, 1, self.active):
+            with self._round(axis, start, stop, 1, self.active):
                 yield
             return
         main = n - n % self.lanes
         if main:
-            with self._round(axis, 0, main, self.lanes, self.lanes):
+            end = main if isinstance(stop, int) else self.b.intrinsic("smin", stop, self.b.const("i64", main))
+            with self._round(axis, start, end, self.lanes, self.lanes):
                 yield
         if n > main:
-            with self._round(axis, main, main + 1, 1, n - main):
+            with nullcontext() if last is None else self.b.when(last), self._round(axis, main, main + 1, 1, n - main):
                 yield
         self.active = self.lanes
 
