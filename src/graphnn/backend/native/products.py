@@ -21,6 +21,8 @@ Emit: TypeAlias = Callable[[Builder, Value, list[Value], Value, Value, int, list
 
 _DEPTH = 512  # of a packed panel: it stays in the nearest caches
 _DOT_ROWS = 4  # of the left operand for which columns are not packed
+_FEW = 4  # tiles that read their right operand where it is
+_IN_PLACE = 128 * 1024  # bytes of it for which more do
 _ROWS_BYTES = 384 * 1024  # of the left operand in an item
 _ALONE = 300_000  # multiplications and additions that are not worth a second thread
 _CHUNK = 600_000  # what a thread takes at once
@@ -192,6 +194,8 @@ class _Plan:
         """Blocks of the depth: `loops` run outside, and inside them `blocks` blocks of `block` runs, or of steps of the run."""
         p = self.p
         limit = min(_DEPTH, driver.PANEL_BYTES // (self.width * self.size))
+        if p.b[1] == 1 and not self.edge and -(-p.m // self.shape.rows) * self.outer <= _FEW:
+            limit = max(p.k, 1)  # nothing is packed
         if p.depth and p.k <= limit:
             count, a, b = p.depth[-1]
             self.loops, self.by_runs = p.depth[:-1], True
@@ -327,7 +331,9 @@ def _variant(module: Module, p: Product, plan: _Plan, vectors: int, active: int,
     near = p.b[1] == 1 or p.n == 1
     whole = active == vectors * plan.lanes
     direct = p.epilogue is None and (p.c[1] == 1 or p.n == 1) and whole and (plan.once or p.m % rows == 0)
-    packed = not plan.dots and not (near and whole and plan.row_units <= 2)
+    block = plan.block * (p.k if plan.by_runs else 1) * abs(p.b[0]) * size
+    few = plan.row_units <= _FEW or (plan.row_units <= 16 and block <= _IN_PLACE)
+    packed = not plan.dots and not (near and whole and few)
     b_row = strip_row if packed else p.b[0] * size
     t_row = p.c[0] * size if direct else strip_row
     shape = ("dots", p.kind) if plan.dots else ("tile", p.kind, rows, vectors, 0)
