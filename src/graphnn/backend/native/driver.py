@@ -50,6 +50,7 @@ WORDS = (
     "row_levels",
     "loop_levels",
     "c_column",
+    "touch_rows",  # of c that are asked for before each tile, 0 for none
     # pointers
     "batch",
     "row",
@@ -126,7 +127,8 @@ class _Table:
 def run_text(module: Module, name: str) -> str:
     """``void @run(ptr %table, ptr %pointers)``: a whole product; the first three pointers are those of a, b and c."""
     module.declare("declare void @graphnn_parallel(ptr, ptr, i64)")
-    parts = [_place_text(module), _item_text(module), _chunk_text(module)]
+    module.declare(f"declare void @{name[:-3]}touch(ptr, i64, i64, i64)")
+    parts = [_place_text(module), _item_text(module, f"@{name[:-3]}touch"), _chunk_text(module)]
     builder = Builder(module)
     table = _Table(builder)
     chunks = table["chunks"]
@@ -225,7 +227,7 @@ def _call(builder: Builder, function: Value, values: Sequence[Value]) -> None:
     builder.line(f"call void {function.text}({', '.join([value.typed for value in values])})")
 
 
-def _item_text(module: Module) -> str:
+def _item_text(module: Module, touch: str) -> str:
     """One item: its rows by one panel."""
     builder = Builder(module)
     table = _Table(builder)
@@ -251,7 +253,7 @@ def _item_text(module: Module) -> str:
     after = builder.intrinsic("smin", builder.bin("add", first, table["row_units"]), table["units"])
     loops, blocks, row_levels, per_outer = table["loops"], table["blocks"], table["row_levels"], table["per_outer"]
     rows, m, last_row, a_row, c_row = (table[key] for key in ("rows", "m", "last_row", "a_row", "c_row"))
-    loop_levels, c_column = table["loop_levels"], table["c_column"]
+    loop_levels, c_column, touch_rows = table["loop_levels"], table["c_column"], table["touch_rows"]
     only_matrix = builder.icmp("eq", row_levels, zero)
 
     with builder.loop(zero, loops) as loop, builder.loop(zero, blocks) as block:
@@ -275,6 +277,7 @@ def _item_text(module: Module) -> str:
         )
         more = builder.icmp("ne", builder.bin("or", loop, block), zero)
         final = builder.bin("and", last, builder.icmp("eq", loop, builder.bin("sub", loops, one)))
+        ends = builder.bin("and", final, builder.icmp("sgt", touch_rows, zero))
         final = builder.bin("and", final, builder.bin("xor", direct, builder.const("i1", 1)))
         with builder.loop(first, after) as unit:
             number = builder.select(only_matrix, builder.const("i64", 1 << 30), per_outer)
@@ -287,6 +290,9 @@ def _item_text(module: Module) -> str:
             there = _moved(builder, c, moves[2])
             slot = _moved(builder, "%strip", builder.bin("mul", builder.bin("sub", unit, first), variant["slot"]))
             straight = _moved(builder, there, builder.bin("mul", base, c_row))
+            given = [Value(straight, "ptr"), c_row, touch_rows, variant["strip_row"]]
+            with builder.when(ends):
+                _call(builder, Value(touch, "ptr"), given)
             aim = builder.select(direct, Value(straight, "ptr"), Value(slot, "ptr"))
             # The first tile may be one that packs: it reads the matrix itself, and those after it what it has packed.
             packs = builder.bin("and", builder.icmp("eq", unit, first), by_tile)
@@ -326,3 +332,16 @@ def store_text(module: Module, name: str, kind: str) -> str:
             builder.store(found, builder.gep(target, "i8", builder.bin("mul", at, Value("%c_column", "i64"))))
     builder.line("ret void")
     return builder.function("define " + FINISH.format(name))
+
+
+def touch_text(module: Module, name: str) -> str:
+    """``void @touch(ptr %c, i64 %c_row, i64 %rows, i64 %bytes)``: ask for what a tile will write when it is done."""
+    builder = Builder(module)
+    module.declare("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+    zero = builder.const("i64", 0)
+    with builder.loop(zero, Value("%rows", "i64")) as row:
+        at = builder.gep("%c", "i8", builder.bin("mul", row, Value("%c_row", "i64")))
+        with builder.loop(zero, Value("%bytes", "i64"), 64) as byte:
+            builder.line(f"call void @llvm.prefetch.p0(ptr {builder.gep(at, 'i8', byte)}, i32 1, i32 3, i32 1)")
+    builder.line("ret void")
+    return builder.function(f"define void @{name}(ptr %c, i64 %c_row, i64 %rows, i64 %bytes)")

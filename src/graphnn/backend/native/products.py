@@ -233,6 +233,9 @@ class _Plan:
 
     def _items(self) -> None:
         self.items = self.panels * self.row_blocks * self.batches
+        # The result of a large product is in no near cache; what is asked for now is there when the tile is done.
+        outcome = self.p.m * self.p.n * self.outer * self.batches * self.size
+        self.touches = outcome > 256 * 1024 and self.p.c[1] == 1 and self.p.k >= 32
         self.together = max(1, _CHUNK * self.items // max(1, self.p.work))
         self.chunks = -(-self.items // self.together) if self.p.work > _ALONE else 1
 
@@ -255,6 +258,7 @@ def _text(module: Module, product: Product, name: str, turned: bool) -> str:
         builder.entry.append(f"%pointers = alloca [{count} x ptr]")
         for place, pointer in enumerate(pointers):
             builder.store(Value(pointer, "ptr"), builder.gep("%pointers", "ptr", place))
+        kernels.declare(module, "touch")  # the driver calls it: it is linked before
         builder.line(f"call void {kernels.declare(module, 'run')}(ptr @{table}, ptr %pointers)")
     builder.line("ret void")
     return builder.function(f"define internal void @{name}({head})")
@@ -290,6 +294,7 @@ def _table(module: Module, p: Product, name: str) -> str:
         "a_row": p.a[0] * size,
         "c_row": p.c[0] * size,
         "c_column": p.c[1] * size,
+        "touch_rows": plan.shape.rows if plan.touches else 0,
         "b_step": p.b[0] * size,
         "b_column": p.b[1] * size,
         "b_run": plan.block_b * size,
