@@ -19,6 +19,10 @@ class Executable(Protocol):
 
     def __call__(self, arguments: Sequence[Array]) -> list[Array]: ...
 
+    def explain(self) -> str:
+        """What runs, in words."""
+        ...
+
 
 class Form(NamedTuple):
     """How a function calls its executable, for backends that can do some of that themselves.

@@ -83,6 +83,51 @@ class Function:
                     variable.cell.array = value
         return results[0] if self._single else tree.rebuild(self._tree, iter(results[: self._count]))
 
+    def explain(self) -> str:
+        """How the function runs: for each combination of sizes it was called with, passes, kernels and memory.
+
+        The native backend tells for each kernel the operations in it, the lines that wrote them, its floating-point
+        operations and the bytes that it reads and writes; the memory that lives between kernels; and whether the
+        machine code came from the cache on disk.
+
+        >>> x = gn.placeholder("x", (2,))
+        >>> f = gn.function([x], x + 1)
+        >>> _ = f([1.0, 2.0])
+        >>> print(f.explain())
+        f(x: float32[2]) -> float32[2], backend 'numpy'
+        NumPy runs 1 kernels, one after the other
+          add ...
+        """
+        results = ", ".join(str(node.spec) for node in self.graph.outputs)
+        lines = [f"f({self._signature.text()}) -> {results}, backend {self.backend!r}"]
+        if not self._plans:
+            lines.append("It was not called yet: call it once, for it is compiled for the sizes of its arguments.")
+        for key, plan in list(self._plans.items()):
+            if self._named:
+                shapes = [f"{a.path} {list(shape)}" for a, shape in zip(self._signature.arguments, key, strict=True)]
+                lines.append(f"for {', '.join(shapes)}:")
+            lines.append(plan.explain())
+        return "\n".join(lines)
+
+    @property
+    def llvm(self) -> str:
+        """The LLVM modules of the native backend, as text.
+
+        Raises
+        ------
+        GraphError
+            If there is none: another backend runs the function, or it was not called yet.
+        """
+        found = [plan.llvm for plan in self._plans.values() if hasattr(plan, "llvm")]
+        if not found:
+            raise GraphError(
+                "the function has no LLVM module"
+                + ("" if self._plans else " yet: it is compiled at its first call with the sizes of the arguments"),
+                "" if self._plans else "Call it once.",
+                f"It runs on the backend {self.backend!r}; gn.function(..., backend='native') makes one.",
+            )
+        return "\n".join(found)
+
     def _do_directly(self, args: tuple[Any, ...]) -> Any:
         assert self._direct is not None
         if not self.updates:

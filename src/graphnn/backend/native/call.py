@@ -31,6 +31,10 @@ _WORDS = (
 )  # fmt: skip
 
 
+MOST_RESULTS = 24
+"""New arrays that are made in one call; for more, the longer way costs little beside them."""
+
+
 class Array(NamedTuple):
     """An argument, a variable or a result as a call sees it: shape, data type and its slot in the table."""
 
@@ -127,7 +131,7 @@ class _Text:
         first = slots + len(_WORDS)
         self.dtypes = first  # of the arguments
         self.cells = first + len(call.arguments)
-        self.made = self.cells + len(call.variables)  # data type and sizes of each result
+        self.made = self.cells + 3 * len(call.variables)  # data type and sizes of each result
 
     def line(self, text: str) -> None:
         self.lines.append(text)
@@ -167,24 +171,15 @@ class _Text:
         array = self.word("array")
         for i, argument in enumerate(call.arguments):
             self._argument(self.at("%args", 8 * i, "ptr"), argument, array, 8 * (self.dtypes + i))
-        in_place = {variable: result for result, variable, here in call.updated if here}
-        cells, values = [], []
-        for i, variable in enumerate(call.variables):
-            cells.append(self.at("%t", 8 * (self.cells + i), "ptr"))
-            values.append(self.at(cells[i], _cell_offset(), "ptr"))
-            self.must("ptr", self.at(values[i], 8, "ptr"), array)
-            data = self.at(values[i], _DATA, "ptr")
-            self.put(data, "%t", 8 * variable.slot)
-            if i in in_place:
-                # Written over only if nobody else holds it: a call in another thread may be reading it.
-                self.must("i32", self.at(values[i], 0, "i32"), "1")
-                self.put(data, "%t", 8 * call.results[in_place[i]].slot)
-        made = self._results(array, set(in_place.values()))
-        self._run(values)
-        for result, i, here in call.updated:
+        self._variables(array)
+        made = self._results(array)
+        self._run()
+        for result, variable, here in call.updated:
             if not here:
-                self.put(made[result], cells[i], _cell_offset())
-                self._reference("decrease", values[i])
+                cell = self.at("%t", 8 * (self.cells + 3 * variable), "ptr")
+                old = self.at(cell, _cell_offset(), "ptr")
+                self.put(made[result], cell, _cell_offset())
+                self._reference("decrease", old)
         if call.single:
             self.line(f"ret ptr {made[0]}")
         else:
@@ -216,9 +211,53 @@ class _Text:
                 self.must("i64", self.at(dims, 8 * axis, "i64"), str(size))
         self.put(self.at(given, _DATA, "ptr"), "%t", 8 * argument.slot)
 
-    def _results(self, array: str, in_place: set[int]) -> dict[int, str]:
+    def _variables(self, array: str) -> None:
+        """A loop over the variables.
+
+        Each has three words: its cell, the slot of the result that is written over its value, or 0, and room for the
+        value that is held while other threads run.
+        """
+        if not self.call.variables:
+            return
+        first = self.call.variables[0].slot
+        self.line("%vt = getelementptr i8, ptr %t, i64 " + str(8 * self.cells))
+        self.line(
+            "br label %vbefore\nvbefore:\nbr label %variables\nvariables:\n%vi = phi i64 [0, %vbefore], [%vnext, %vend]"
+        )
+        self.line("%vo = mul i64 %vi, 24\n%vp = getelementptr i8, ptr %vt, i64 %vo")
+        cell, over = self.at("%vp", 0, "ptr"), self.at("%vp", 8, "i64")
+        value = self.at(cell, _cell_offset(), "ptr")
+        self.must("ptr", self.at(value, 8, "ptr"), array)
+        data = self.at(value, _DATA, "ptr")
+        self.line(f"%vs = add i64 %vi, {first}\n%vq = getelementptr ptr, ptr %t, i64 %vs\nstore ptr {data}, ptr %vq")
+        self.line("%vh = icmp eq i64 %over, 0\nbr i1 %vh, label %vend, label %vin\nvin:".replace("%over", over))
+        # Written over only if nobody else holds it: a call in another thread may be reading it.
+        self.must("i32", self.at(value, 0, "i32"), "1")
+        self.line(f"%vr = getelementptr ptr, ptr %t, i64 {over}\nstore ptr {data}, ptr %vr\nbr label %vend\nvend:")
+        self.line(f"%vnext = add i64 %vi, 1\n%vmore = icmp slt i64 %vnext, {len(self.call.variables)}")
+        self.line("br i1 %vmore, label %variables, label %vdone\nvdone:")
+
+    def _hold(self, hold: bool) -> None:
+        """Hold the value of each variable, or let go of it: another thread may set the variable meanwhile."""
+        if not self.call.variables:
+            return
+        label, function = ("h", self.word("increase")) if hold else ("l", self.word("decrease"))
+        self.line(f"br label %{label}b\n{label}b:\nbr label %{label}\n{label}:")
+        self.line(f"%{label}i = phi i64 [0, %{label}b], [%{label}n, %{label}]")
+        self.line(f"%{label}o = mul i64 %{label}i, 24\n%{label}p = getelementptr i8, ptr %vt, i64 %{label}o")
+        if hold:
+            value = self.at(self.at(f"%{label}p", 0, "ptr"), _cell_offset(), "ptr")
+            self.put(value, f"%{label}p", 16)
+        else:
+            value = self.at(f"%{label}p", 16, "ptr")
+        self.line(f"call void {function}(ptr {value})")
+        self.line(f"%{label}n = add i64 %{label}i, 1\n%{label}m = icmp slt i64 %{label}n, {len(self.call.variables)}")
+        self.line(f"br i1 %{label}m, label %{label}, label %{label}d\n{label}d:")
+
+    def _results(self, array: str) -> dict[int, str]:
         """New arrays for the results; out of memory, those made so far are let go, and the longer way says so."""
         made: dict[int, str] = {}
+        in_place = {result for result, _, here in self.call.updated if here}
         for i, result in enumerate(self.call.results):
             if i in in_place:
                 continue
@@ -241,18 +280,16 @@ class _Text:
             self.put(self.at(new, _DATA, "ptr"), "%t", 8 * result.slot)
         return made
 
-    def _run(self, values: list[str]) -> None:
+    def _run(self) -> None:
         busy = 8 * self.words["busy"]
         self.put("1", "%t", busy, "i64")
         if self.call.release:
-            for value in values:
-                self._reference("increase", value)
+            self._hold(True)
             self.line(f"%state = call ptr {self.word('save')}()")
         self.line(f"%status = call i32 @{self.call.segment}(ptr %t)")
         if self.call.release:
             self.line(f"call void {self.word('restore')}(ptr %state)")
-            for value in values:
-                self._reference("decrease", value)
+            self._hold(False)
         self.put("0", "%t", busy, "i64")
         self.line("%fine = icmp eq i32 %status, 0\nbr i1 %fine, label %done, label %failed\ndone:")
 
@@ -277,7 +314,10 @@ def bind(address: int, call: Call, template: Any, arena: Any, cells: Sequence[An
     """The C function at an address as a Python function; `template` is the table of pointers with what is fixed in it."""
     shapes = [np.array(result.shape or (0,), np.int64) for result in call.results]
     words = [0 if name == "busy" else _functions()[name] for name in _WORDS]
-    words += [id(argument.dtype) for argument in call.arguments] + [id(cell) for cell in cells]
+    words += [id(argument.dtype) for argument in call.arguments]
+    over = {variable: call.results[result].slot for result, variable, here in call.updated if here}
+    for number, cell in enumerate(cells):
+        words += [id(cell), over.get(number, 0), 0]
     for result, shape in zip(call.results, shapes, strict=True):
         words += [id(result.dtype), shape.ctypes.data]
     context = np.concatenate([template, np.array(words, np.uint64)])

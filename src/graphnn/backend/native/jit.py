@@ -12,10 +12,10 @@ _LOCK = threading.Lock()
 
 
 class Library:
-    """Machine code in memory; it stays there as long as this object lives."""
+    """Machine code in memory; it stays there as long as this object lives. `origin` tells where it came from."""
 
-    def __init__(self, engine: Any) -> None:
-        self._engine = engine
+    def __init__(self, engine: Any, origin: str = "") -> None:
+        self._engine, self.origin = engine, origin
 
     def address(self, name: str) -> int:
         """Where the function of this name begins."""
@@ -52,7 +52,7 @@ def _passes(llvm: Any, builder: Any) -> Any:
     return manager
 
 
-def load(code: bytes) -> Library:
+def load(code: bytes, origin: str = "") -> Library:
     """Object code, ready to be called.
 
     Raises
@@ -67,7 +67,7 @@ def load(code: bytes) -> Library:
         engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine(2))
         engine.add_object_file(file)
         engine.finalize_object()
-        return Library(engine)
+        return Library(engine, origin)
 
 
 def compile(text: str, level: int = 1, passes: bool = True) -> Library:
@@ -76,14 +76,15 @@ def compile(text: str, level: int = 1, passes: bool = True) -> Library:
     versions = f"{llvm.llvm_version_info} {level} {passes}"
     name = cache.name_of(text, target.triple, target.cpu, target.features, versions)
     code = cache.load(name)
+    why = "the cache on disk is off" if cache.folder() is None else "not in the cache on disk"
     if code is not None:
         try:
-            return load(code)
-        except RuntimeError:  # not what it should be: made again
-            code = None
+            return load(code, f"read from the cache on disk ({name[:12]})")
+        except RuntimeError:
+            why = "the file in the cache on disk is not what it should be"
     code = object_code(text, level, passes)
     cache.store(name, code)
-    return load(code)
+    return load(code, f"compiled: {why} ({name[:12]})")
 
 
 def _machine(effort: int) -> Any:

@@ -6,6 +6,7 @@ What has no native lowering runs through NumPy's, between the native segments.
 from __future__ import annotations
 
 import ctypes
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -14,10 +15,11 @@ import numpy as np
 from graphnn.backend.base import Executable, Form, failure, where_it_comes_from
 from graphnn.backend.native import convolution, jit, kernels
 from graphnn.backend.native.build import items_of
+from graphnn.backend.native.call import MOST_RESULTS, Call, available, bind, text_of
 from graphnn.backend.native.call import Array as Slot
-from graphnn.backend.native.call import Call, available, bind, text_of
 from graphnn.backend.native.emit import Module
 from graphnn.backend.native.epilogue import absorb, kernel_of_product, settle
+from graphnn.backend.native.explain import report
 from graphnn.backend.native.items import Access, Item, Kernel, contiguous
 from graphnn.backend.native.loops import is_literal, kernel_of
 from graphnn.backend.native.memory import Arena
@@ -35,6 +37,10 @@ _LONG = 100_000
 """Elements computed in a call that lets other Python threads run meanwhile; for fewer, switching would take as long."""
 
 
+_CALLS = 40
+"""Calls of kernels in one function of the module."""
+
+
 class NativeBackend:
     """Compiles graphs to machine code by LLVM; where llvmlite is missing, runs them with NumPy."""
 
@@ -48,14 +54,19 @@ class NativeBackend:
         self, outputs: Sequence[Node], arguments: Sequence[Node], debug: str | None = None, form: Form | None = None
     ) -> Executable:
         """Make machine code for the graph; a search for NaN needs every value, and is left to NumPy."""
+        reason = "a search for NaN looks at every value"
         if debug is None:
             try:
                 host()
-            except ImportError:
-                pass
+            except ImportError as error:
+                reason = f"llvmlite cannot be imported: {error}"
             else:
-                return Plan(convolution.products(outputs), arguments, form)
-        return NumpyBackend().compile(outputs, arguments, debug, form)
+                start = time.perf_counter()
+                outputs = convolution.products(outputs)
+                return Plan(outputs, arguments, form, {"convolutions as products": time.perf_counter() - start})
+        plan = NumpyBackend().compile(outputs, arguments, debug, form)
+        plan.reason = reason
+        return plan
 
 
 class _Segment(NamedTuple):
@@ -94,7 +105,15 @@ class Plan:
     direct: Callable[..., Any] | None = None
     separate = False  # a segment for each kernel, to measure them
 
-    def __init__(self, outputs: Sequence[Node], arguments: Sequence[Node], form: Form | None = None) -> None:
+    def __init__(
+        self,
+        outputs: Sequence[Node],
+        arguments: Sequence[Node],
+        form: Form | None = None,
+        times: dict[str, float] | None = None,
+    ) -> None:
+        self.times = dict(times or {})
+        started = time.perf_counter()
         items, given, ends = items_of(outputs, arguments)
         regions = Regions()
         for item in items:
@@ -102,10 +121,11 @@ class Plan:
                 regions.add(item)
         absorb(regions)
         updated = _updated(form, given, ends) if form is not None else []
-        in_place = regions.write_over(updated)
-        groups = regions.ordered()
+        groups, in_place = regions.write_over(updated)
         _mark_stored(groups)
         settle(groups)
+        self.times["regions"] = time.perf_counter() - started
+        started = time.perf_counter()
         self.given, self.ends = given, ends
         self.outputs = [(item.shape, item.dtype.numpy, item.role == "host") for item in ends]
         self.places: dict[Item, int] = {}  # the slots of the table; slot 0 is the arena
@@ -118,6 +138,7 @@ class Plan:
         module = host().module()
         self.steps: list[Any] = []
         self.kernels: list[tuple[str, Group]] = []
+        self.by_numpy = [group.items[0] for group in groups if group.items[0].role == "host"]
         calls: list[str] = []
         for group in groups:
             if group.items[0].role == "host":
@@ -125,9 +146,9 @@ class Plan:
                 self.steps.append(self._host_step(group.items[0]))
             else:
                 kernel = _kernel(module, group)
-                calls.extend(self._call(kernel, group.items[0], len(calls)))
+                calls.append("\n".join(self._call(kernel, group.items[0], len(calls))))
+                self.kernels.append((kernel.name, group))
                 if self.separate:
-                    self.kernels.append((kernel.name, group))
                     self._end_segment(module, calls)
         self._end_segment(module, calls)
         self.template = np.zeros(len(self.places) + 1, np.uint64)
@@ -136,13 +157,20 @@ class Plan:
         call = None
         # An input that is not used may have a size that nothing tells.
         known = all(isinstance(n, int) for item in given for n in item.shape)
-        if form is not None and known and self.steps == ["segment0"] and available():
+        few = len(ends) - len(in_place) <= MOST_RESULTS
+        if form is not None and known and few and self.steps == ["segment0"] and available():
             call = self._call_of(form, in_place, groups)
             module.add(text_of(call, len(self.template)))
         self.text = module.text
-        if any(isinstance(step, str) for step in self.steps):
+        self.times["text of the module"] = time.perf_counter() - started
+        self.native = any(isinstance(step, str) for step in self.steps)
+        if self.native:
+            started = time.perf_counter()
             kernels.link(self.text)
+            self.times["kernels that all functions share"] = time.perf_counter() - started
+            started = time.perf_counter()
             self.library = jit.compile(self.text)
+            self.times["machine code"] = time.perf_counter() - started
             prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
             self.steps = [
                 _Segment(prototype(self.library.address(step))) if isinstance(step, str) else step
@@ -154,6 +182,15 @@ class Plan:
             cells = [variable.cell for variable in form.variables]
             self._bound = bind(self.library.address("call"), call, self.template, self._room(), cells)
             self.direct = self._bound.function
+
+    @property
+    def llvm(self) -> str:
+        """The text of the module."""
+        return self.text
+
+    def explain(self) -> str:
+        """What was made of the graph: passes, kernels, memory, and where the code came from."""
+        return report(self)
 
     def _room(self) -> Any:
         """Memory for an arena."""
@@ -222,8 +259,14 @@ class Plan:
         if not calls:
             return
         name = f"segment{len(self.steps)}"
-        body = "\n".join(["%arena = load ptr, ptr %table", *calls, "ret i32 0"])
-        module.add(f"define i32 @{name}(ptr %table) {{\n{body}\n}}")
+        # Long functions compile slowly: a long segment is a chain of shorter ones.
+        parts = [calls[i : i + _CALLS] for i in range(0, len(calls), _CALLS)]
+        for number, part in enumerate(parts[:-1]):
+            following = f"%s = tail call i32 @{name}.{number + 1}(ptr %table)"
+            module.add(_segment(f"internal i32 @{name}.{number}" if number else f"i32 @{name}", part, following))
+        number = len(parts) - 1
+        last = parts[-1]
+        module.add(_segment(f"internal i32 @{name}.{number}" if number else f"i32 @{name}", last, "%s = add i32 0, 0"))
         self.steps.append(name)
         calls.clear()
 
@@ -331,6 +374,11 @@ def _updated(form: Form, given: list[Item], ends: list[Item]) -> list[tuple[Item
     """Pairs of a result and the variable that it becomes the value of."""
     first, count = len(given) - len(form.variables), len(ends) - len(form.updated)
     return [(ends[count + i], given[first + variable]) for i, variable in enumerate(form.updated)]
+
+
+def _segment(head: str, calls: list[str], last: str) -> str:
+    body = "\n".join(["%arena = load ptr, ptr %table", *calls, last, "ret i32 %s"])
+    return f"define {head}(ptr %table) {{\n{body}\n}}"
 
 
 def _kernel(module: Module, group: Group) -> Kernel:

@@ -119,42 +119,38 @@ class Regions:
         other.needs = {find(need) for need in (*other.needs, *group.needs)} - {other}
         del self.groups[group]
 
-    def write_over(self, updated: Sequence[tuple[Item, Item]]) -> set[Item]:
-        """Which results may be written into the array of the variable whose next value they are.
+    def write_over(self, updated: Sequence[tuple[Item, Item]]) -> tuple[list[Group], set[Item]]:
+        """The groups in order, and the results that may be written into the array of the variable whose value they become.
 
-        Their groups then run after all others that read the variable, or that may fail.
+        Such a result is stored after all others have read the variable, and after everything that may fail.
         """
         used = {find(need) for group in self.groups for need in group.needs}
         readers: dict[Item, list[tuple[Item, Access]]] = {variable: [] for _, variable in updated}
-        checked = []
         for group in self.groups:
-            if group.closed:
-                checked.append(group)
             for item in group.items:
                 for access in item.operands:
                     if access.item in readers:
                         readers[access.item].append((item, access))
-        out: set[Item] = set()
+        failing = [g for g in self.groups if g.closed and any(i.role == "kernel" and i.key is None for i in g.items)]
+        candidates: list[tuple[Item, Group, set[Group]]] = []
         after: dict[Group, set[Group]] = {}
         for result, variable in updated:
-            own = None if result.group is None else find(result.group)
-            if own is None or own in used or own.closed or own.reduced is not None:
+            others = _other_readers(result, readers[variable])
+            if others is None or result.group is None:
                 continue
-            others: set[Group] = set()
-            fits = True
-            for reader, access in readers[variable]:
-                assert reader.group is not None
-                if find(reader.group) is own:
-                    fits = fits and same_place(reader.shape, access)
-                else:
-                    others.add(find(reader.group))
-            # Only groups that write over something wait for others that nothing else waits for.
-            if fits and not _follows(others, own, after):
+            own = find(result.group)
+            if own not in used:
+                # Nothing waits for it but what has been made to wait for it here.
+                if _follows(others, own, after):
+                    continue
                 after.setdefault(own, set()).update(others)
-                own.needs |= others
-                own.needs.update(checked)
-                out.add(result)
-        return out
+                own.needs.update(others, failing)
+            candidates.append((result, own, others))
+        order = self.ordered()
+        place = {group: number for number, group in enumerate(order)}
+        last = max([place[group] for group in failing], default=-1)
+        fine = {r for r, own, others in candidates if place[own] > max([last, *[place[g] for g in others]])}
+        return order, fine
 
     def ordered(self) -> list[Group]:
         """The groups in an order in which each comes after what it needs; the oldest first where there is a choice."""
@@ -203,6 +199,27 @@ def _reaches(start: Group, target: Group) -> bool:
                     return True
                 stack.append(group)
     return False
+
+
+def _other_readers(result: Item, readers: list[tuple[Item, Access]]) -> set[Group] | None:
+    """The groups beside its own that read the variable; None where its own group forbids to write over it."""
+    if result.group is None:
+        return None
+    own = find(result.group)
+    if own.closed or (own.reduced is not None and result not in own.rows):
+        return None
+    others: set[Group] = set()
+    for reader, access in readers:
+        assert reader.group is not None
+        if find(reader.group) is not own:
+            others.add(find(reader.group))
+            continue
+        if reader.role != "element" or not same_place(reader.shape, access):
+            return None
+        # Row items are stored as soon as they are known.
+        if own.reduced is not None and not (reader in own.rows and reader.index <= result.index):
+            return None
+    return others
 
 
 def _follows(starts: set[Group], target: Group, after: dict[Group, set[Group]]) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from graphnn.backend.base import Executable, Form, failure, where_it_comes_from
+from graphnn.backend.base import Form, failure, where_it_comes_from
 from graphnn.backend.numpy.lower import lower
 from graphnn.backend.schedule import Schedule, schedule
 from graphnn.errors import ExecutionError, LoweringError
@@ -28,12 +28,14 @@ class NumpyBackend:
 
     def compile(
         self, outputs: Sequence[Node], arguments: Sequence[Node], debug: str | None = None, form: Form | None = None
-    ) -> Executable:
+    ) -> _Plan:
         """Plan the graph; ``debug="nan"`` finds the node that makes the first NaN or infinity of a result."""
         return _Plan(outputs, arguments, debug)
 
 
 class _Plan:
+    reason = ""  # why NumPy runs it, where another backend was asked for
+
     def __init__(self, outputs: Sequence[Node], arguments: Sequence[Node], debug: str | None) -> None:
         plan: Schedule = schedule(outputs, arguments, keep_all=debug is not None)
         self.debug = debug
@@ -45,6 +47,15 @@ class _Plan:
             self.template[slot] = _leaf(node)
         self.fixed = frozenset(id(self.template[slot]) for _, slot in plan.leaves)
         self.leaves = {slot: node for node, slot in plan.leaves} | dict(zip(plan.arguments, arguments, strict=True))
+
+    def explain(self) -> str:
+        """What runs, in order."""
+        lines = [
+            f"NumPy runs {len(self.nodes)} kernels, one after the other" + (f": {self.reason}" * bool(self.reason))
+        ]
+        for node in self.nodes:
+            lines.append(f"  {node.op.name:20} {node.spec!s:28} {where_it_comes_from(node)}".rstrip())
+        return "\n".join(lines)
 
     def __call__(self, arguments: Sequence[Array]) -> list[Array]:
         values = self.template.copy()
