@@ -76,7 +76,9 @@ class Padded:
 
 def bias_and_row(builder, value, batch, row, column, active, pointers):
     bias = builder.load(builder.gep(pointers[0], value.kind, column), value.kind, value.lanes, active)
-    number = functools.reduce(lambda x, y: builder.bin("add", builder.bin("mul", x, builder.const("i64", 10)), y), batch, row)
+    number = functools.reduce(
+        lambda x, y: builder.bin("add", builder.bin("mul", x, builder.const("i64", 10)), y), batch, row
+    )
     half = builder.bin("fmul", value, builder.const(value.kind, 0.5))
     return builder.bin("fadd", builder.bin("fadd", half, bias), builder.cast("sitofp", number, value.kind))
 
@@ -104,9 +106,7 @@ def test_any_shape_and_layout(target, seed):
         if rng.integers(6) == 0:
             b = np.broadcast_to(b[..., :1], b.shape)
         ride = Epilogue("bias", 1, bias_and_row) if rng.integers(2) else None
-        levels = tuple(
-            (count, *(x.strides[i] // x.itemsize for x in (a, b, c))) for i, count in enumerate(batch)
-        )
+        levels = tuple((count, *(x.strides[i] // x.itemsize for x in (a, b, c))) for i, count in enumerate(batch))
         products.append(Product(kind, m, n, k, strides(a), strides(b), strides(c), levels, ride))
         data.append((a, b, c, make.matrix(dtype, (), 1, n)))
     for run, p, (a, b, c, bias) in zip(compiled(products, TARGETS[target]()), products, data, strict=True):
@@ -128,7 +128,9 @@ def test_further_axes_of_rows_and_depth(target):
     rng = np.random.default_rng(0)
     for step in (1, 2):
         x, w = rng.standard_normal((3, 9, 11, 5)), rng.standard_normal((2, 3, 5, 20))
-        view = np.lib.stride_tricks.sliding_window_view(x, (2, 3), (1, 2))[:, ::step, ::step].transpose(0, 1, 2, 4, 5, 3)
+        view = np.lib.stride_tricks.sliding_window_view(x, (2, 3), (1, 2))[:, ::step, ::step].transpose(
+            0, 1, 2, 4, 5, 3
+        )
         s = [each // 8 for each in view.strides]
         batch, high, wide = view.shape[:3]
         y = np.empty((batch, high, wide, 20))
@@ -225,12 +227,12 @@ def test_bits_do_not_depend_on_the_number_of_threads():
     runs = compiled(products)
     try:
         for place, count in enumerate((1, 2, 3, 7)):
-            pool.set_threads(count)
+            pool.set_num_threads(count)
             for run, (a, b, found) in zip(runs, data, strict=True):
                 for _ in range(3):
                     run(a, b, found[place])
     finally:
-        pool.set_threads(None)
+        pool.set_num_threads(None)
     for _, _, found in data:
         for other in found[1:]:
             assert (found[0] == other).all()

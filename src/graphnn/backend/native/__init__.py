@@ -32,5 +32,5 @@ How its parts meet:
     %count)``, which runs ``void function(ptr %data, i64 %index)`` for every index, on the caller and on whoever helps;
     calls inside such a function run on the caller alone. ``pool.register()`` compiles the runtime at the first time and
     makes the symbol known by ``llvmlite.binding.add_symbol``; the driver calls it before code that declares it is
-    linked. It must stay usable in a forked child. ``pool.threads()`` is how many take part.
+    linked. It must stay usable in a forked child. ``pool.num_threads()`` is how many take part.
 """

@@ -225,7 +225,8 @@ class _Plan:
             most = min(most, max(256, _ROWS_BYTES // (p.k * self.size)) // rows)
         wanted = 1
         if p.work > _ALONE:  # every block of rows packs the panels anew: no more than keep the threads busy
-            shares = 2 * pool.threads() if pool.threads() > 1 else 1
+            threads = pool.num_threads()
+            shares = 2 * threads if threads > 1 else 1
             wanted = min(-(-shares // (self.panels * self.batches)), p.work // _CHUNK, self.units * rows // 32)
         self.row_blocks = max(-(-self.units // most), wanted, 1)
         self.row_units = -(-self.units // self.row_blocks)
