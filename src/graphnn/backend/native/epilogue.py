@@ -43,7 +43,7 @@ def _rides(item: Item, group: Group) -> bool:
     product: Product = item.key
     if group.closed or group.reduced is not None or len(group.items) > _MOST:
         return False
-    if product.batch or product.rows or product.n < 2 or product.m < 2 or product.c != (product.n, 1):
+    if product.batch or product.n < 2 or rows_of(product) < 2:
         return False
     if any(isinstance(other.key, Product) for other in group.items):
         return False  # one product for each group
@@ -58,15 +58,28 @@ def _rides(item: Item, group: Group) -> bool:
     return len(read) + sum(each.output >= 0 for each in group.items) <= _ARRAYS
 
 
+def rows_of(product: Product) -> int:
+    """How many rows the result has, of all axes of rows together; 0 where they do not lie one behind the other."""
+    count = product.m
+    if product.c != (product.n, 1):
+        return 0
+    for size, _, stride in reversed(product.rows):
+        if stride != count * product.n:
+            return 0
+        count *= size
+    return count
+
+
 def _places(product: Product, group: Group) -> dict[tuple[Item, int], tuple[int, int]] | None:
     """Strides for rows and columns of all that the group reads; None where some have none."""
-    if math.prod(group.domain) != product.m * product.n:
+    count = rows_of(product)
+    if math.prod(group.domain) != count * product.n:
         return None
-    domain = refine(group.domain, plain((product.m, product.n)))
+    domain = refine(group.domain, plain((count, product.n)))
     if domain is None:
         return None
     rows = 0
-    while math.prod(domain[:rows]) < product.m:
+    while math.prod(domain[:rows]) < count:
         rows += 1
     found: dict[tuple[Item, int], tuple[int, int]] = {}
     inside = set(group.items)
