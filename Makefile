@@ -5,13 +5,14 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+ORACLES := .venv-oracles
 JOBS ?= 2
 PYTHON ?=
 CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint slow bench clean FORCE
+.PHONY: help demo test lint slow oracles bench conformance fuzz clean FORCE
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -32,14 +33,23 @@ lint: $(VENV)/.dev ## style, format, types and the floors of the architecture
 slow: $(VENV)/.dev ## the tests of operations and graphs with 500 random examples each instead of 20
 	HYPOTHESIS_PROFILE=nightly $(BIN)/pytest -n $(JOBS) tests/ops tests/ir tests/transform tests/compile tests/testing
 
+oracles: $(ORACLES)/.made ## values and gradients against PyTorch and JAX, which go into an environment of their own
+	$(ORACLES)/bin/python -m pytest -m "oracles or not oracles" tests/oracles
+
 bench: $(VENV)/.dev ## every script in benchmarks/, one after the other
 	@for script in benchmarks/[!_]*.py; do \
 	    [ -e "$$script" ] || { echo "There is no script in benchmarks/."; exit 1; }; \
 	    echo "== $$script"; $(BIN)/python "$$script" || exit 1; \
 	done
 
+conformance: $(VENV)/.conformance ## the ONNX node suite: values, derivatives, and the way back through onnxruntime
+	$(BIN)/python tests/conformance/run.py
+
+fuzz: $(VENV)/.dev ## 3,000 damaged ONNX models against the loader
+	$(BIN)/python tests/conformance/fuzz.py
+
 clean: ## remove .venv, out/ and all caches
-	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(ORACLES) out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The virtual environment. It is made anew when its folder was moved or its Python is gone; graphnn is installed into
@@ -78,10 +88,25 @@ $(VENV)/.dev: pyproject.toml $(VENV)/.made
 	$(call install,graphnn and its test tools,.[dev])
 	@touch $@ $(VENV)/.core
 
-# $(call install,WHAT,REQUIREMENT)
+# The suite whose counts are in docs/onnx-conformance.md, and the runtime that exported models are run by.
+$(VENV)/.conformance: $(VENV)/.dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check onnx==1.23.2 onnxruntime==1.31.1
+	@touch $@
+
+# PyTorch for the CPU alone comes from its own index: the usual one has gigabytes of CUDA with it.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+$(ORACLES)/.made: pyproject.toml $(VENV)/.made
+	@rm -rf $(ORACLES) && $(BIN)/python -m venv $(ORACLES)
+	$(call install,PyTorch and JAX,.[dev$(comma)oracles],$(ORACLES),--extra-index-url $(TORCH_INDEX))
+	@touch $@
+
+comma := ,
+
+# $(call install,WHAT,REQUIREMENT[,VENV,OPTIONS])
 define install
-	@echo "Installing $(1) into $(VENV); the first time takes a minute or two ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '$(2)' || { \
+	@echo "Installing $(1) into $(or $(3),$(VENV)); the first time takes a minute or two ..."
+	@$(or $(3),$(VENV))/bin/python -m pip install --quiet --disable-pip-version-check $(4) --editable '$(2)' || { \
 	    echo; \
 	    echo "The installation failed; what pip says about it stands above. Usual reasons:"; \
 	    echo "  - no network, or a proxy that pip does not know (set HTTPS_PROXY)"; \

@@ -73,7 +73,7 @@ STAYING = """
     Node Graph Spec Dim DType Op Elementwise Linear General Masked Variable
     placeholder parameter state constant scope composite function Function evaluate trace Trace
     grad vjp jvp jacobian hessian hvp stop_gradient value_and_grad linearize jacfwd jacrev
-    custom_gradient host_op checkpoint
+    custom_gradient host_op checkpoint vmap
     bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 bfloat16 float32 float64
     abs acos acosh add asin asinh atan atan2 atanh bitwise_and bitwise_invert bitwise_left_shift bitwise_or
     bitwise_right_shift bitwise_xor ceil clip copysign cos cosh divide equal exp expm1 floor floor_divide greater

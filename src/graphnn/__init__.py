@@ -28,25 +28,34 @@ from graphnn.errors import (
     GraphnnError,
     IndexRangeError,
     LoweringError,
+    ModelError,
     NodeUseError,
     RenderError,
     RewriteError,
     ShapeError,
     UnknownNameError,
+    UnsupportedError,
 )
 from graphnn.errors import nearest as _nearest
 from graphnn.functions.activations import (
+    celu,
     elu,
     gelu,
+    hard_sigmoid,
+    hard_swish,
     leaky_relu,
     log_softmax,
+    mish,
+    prelu,
     relu,
     selu,
     sigmoid,
     silu,
     softmax,
     softplus,
+    softsign,
 )
+from graphnn.functions.attention import rotary_embedding, scaled_dot_product_attention
 from graphnn.functions.convolution import (
     conv1d,
     conv2d,
@@ -79,14 +88,17 @@ from graphnn.functions.distributions import (
     truncated_normal,
 )
 from graphnn.functions.einsum import einsum
+from graphnn.functions.grids import affine_grid, grid_sample
 from graphnn.functions.indexing import count_nonzero, diagonal, gather_nd, nonzero, scatter_nd, tril, triu
 from graphnn.functions.linear_algebra import (
     cross,
     inv,
     kron,
     lstsq,
+    lu_solve,
     matrix_norm,
     matrix_power,
+    matrix_rank,
     matrix_trace,
     outer,
 )
@@ -102,6 +114,14 @@ from graphnn.functions.manipulation import (
     split,
     tile,
     unstack,
+)
+from graphnn.functions.normalization import (
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    local_response_norm,
+    rms_norm,
 )
 from graphnn.functions.ordering import (
     isin,
@@ -135,6 +155,7 @@ from graphnn.functions.sampling import (
 )
 from graphnn.functions.special import log1mexp, log_sigmoid, logit, xlog1py, xlogy
 from graphnn.functions.statistics import logsumexp, mean, std, var, vector_norm
+from graphnn.functions.unpooling import max_pool_indices, max_unpool
 from graphnn.ir.dims import Dim
 from graphnn.ir.dtype import (
     DType,
@@ -213,6 +234,7 @@ from graphnn.ops.comparison import (
 from graphnn.ops.composite import composite
 from graphnn.ops.contraction import matmul, tensordot, vecdot
 from graphnn.ops.cumulative import cumulative_max, cumulative_min, cumulative_prod, cumulative_sum
+from graphnn.ops.decompositions import lu, qr
 from graphnn.ops.exponential import erf, exp, exp2, expm1, log, log1p, log2, log10, logaddexp, pow, sqrt
 from graphnn.ops.host import host_op
 from graphnn.ops.indexing import take, take_along_axis
@@ -231,16 +253,20 @@ from graphnn.ops.random import advance, random_bits
 from graphnn.ops.reduction import all, any, argmax, argmin, max, min, prod, sum
 from graphnn.ops.sorting import argsort, searchsorted, sort
 from graphnn.ops.special import betainc, betaln, digamma, erfc, erfinv, i0, i1, lgamma, polygamma, sinc
+from graphnn.ops.spectral import eigh, eigvalsh, svd, svdvals
 from graphnn.ops.trigonometric import acos, acosh, asin, asinh, atan, atan2, atanh, cos, cosh, sin, sinh, tan, tanh
 from graphnn.ops.windows import fold_windows, windows
+from graphnn.transform.branches import cond, switch
 from graphnn.transform.checkpoint import checkpoint
+from graphnn.transform.control import map, scan, while_loop
 from graphnn.transform.custom import custom_gradient
 from graphnn.transform.derived import hessian, hvp, jacfwd, jacobian, jacrev, linearize, value_and_grad
 from graphnn.transform.forward import jvp
 from graphnn.transform.reverse import grad, vjp
+from graphnn.transform.vmap import vmap
 
 if _TYPE_CHECKING:
-    from graphnn import data, losses, metrics, nn, optim, testing
+    from graphnn import data, interop, losses, metrics, nn, optim, testing
     from graphnn.train.history import History
     from graphnn.train.trainer import Trainer
     from graphnn.view.chart import chart
@@ -270,7 +296,7 @@ _LAZY = {
     "summary": "graphnn.view.summary",
     "text": "graphnn.view.text",
 }
-_MODULES = ("data", "losses", "metrics", "nn", "optim", "testing")
+_MODULES = ("data", "interop", "losses", "metrics", "nn", "optim", "testing")
 
 # What other libraries call it, and what to write here.
 _ELSEWHERE = {
@@ -288,6 +314,8 @@ _ELSEWHERE = {
     "backward": "gn.grad(loss, [w, b])",
     "custom_vjp": "@gn.custom_gradient over a function that returns (value, pull)",
     "remat": "gn.checkpoint(function)(x)",
+    "vectorize": "gn.vmap(function)(xs)",
+    "vectorized_map": "gn.vmap(function)(xs)",
     "pure_callback": "gn.host_op(function, infer=...)(x)",
     "py_function": "gn.host_op(function, infer=...)(x)",
     "cat": "gn.concat([a, b], axis=0)",

@@ -86,6 +86,14 @@ class DataError(GraphnnError, ValueError):
     """A data file is missing, damaged or not what it claims to be."""
 
 
+class ModelError(GraphnnError, ValueError):
+    """A model from another tool is damaged, contradicts its standard, or is larger than allowed."""
+
+
+class UnsupportedError(GraphnnError, NotImplementedError):
+    """A model from another tool asks for an operator, a version or a data type that graphnn does not have."""
+
+
 class UnknownNameError(GraphnnError, AttributeError):
     """graphnn has no such name; the message says what it is called here."""
 

@@ -86,3 +86,26 @@ def test_groups_of_axes():
     assert groups_of((4, 3), (3, 4)) is None
     assert groups_of((0,), (0,)) is None
     assert groups_of((6,), (2, 2)) is None
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_training_a_convolution(stride):
+    # Bias, relu, mask and update ride on the products; two steps of both backends give the same parameters.
+    rng = np.random.default_rng(0)
+    data = rng.standard_normal((3, 9, 8, 2)).astype(np.float32)
+    trained = []
+    for backend in ("numpy", "native"):
+        rng = np.random.default_rng(1)
+        w = gn.parameter("w", rng.standard_normal((3, 3, 2, 20)).astype(np.float32))
+        v = gn.parameter("v", rng.standard_normal((2, 2, 20, 5)).astype(np.float32))
+        b = gn.parameter("b", rng.standard_normal(20).astype(np.float32))
+        x = gn.placeholder("x", data.shape)
+        h = gn.max_pool(gn.relu(gn.conv2d(x, w, padding="same", stride=stride) + b), 2)
+        loss = gn.mean(gn.square(gn.conv2d(h, v)))
+        parameters = [w, v, b]
+        updates = {p: p - 0.1 * g for p, g in zip(parameters, gn.grad(loss, parameters), strict=True)}
+        step = gn.function([x], loss, updates=updates, backend=backend)
+        losses = [step(data) for _ in range(2)]
+        trained.append([*losses, *[p.value for p in parameters]])
+    for expected, found in zip(*trained, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-6)

@@ -10,13 +10,15 @@ import graphnn as gn
 import graphnn.functions
 import graphnn.ops
 from graphnn.backend.numpy import lower
-from graphnn.ir.op import Elementwise, General, Linear, Op
+from graphnn.ir.graph import Graph
+from graphnn.ir.op import Elementwise, General, Linear, Multi, Op
 from graphnn.ops import all_ops
 from graphnn.ops.composite import Composite, Definition
+from graphnn.ops.results import Result
 from graphnn.testing import all_cases
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs" / "ops.md"
-RULES = {Elementwise: "partials", Linear: "transpose", General: "vjp"}
+RULES = {Elementwise: "partials", Linear: "transpose", General: "vjp", Multi: "vjp"}
 
 # Operations without a function of their own: the public function or the notation behind which they stand.
 BEHIND = {
@@ -69,13 +71,21 @@ def places(op, cases, docs):
     name = BEHIND.get(op.__name__) or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", op.__name__).lower()
     return {
         "infer": overrides(op, "infer") or overrides(op, "infer_dtype") or issubclass(op, Elementwise),
-        "rule": family is not None and overrides(op, RULES[family]),
+        # What reads one of several results has no rule: the reverse pass collects their cotangents for the one operation.
+        "rule": op is Result or (family is not None and overrides(op, RULES[family])),
         "numpy": lower.dispatch(op) is not lower.dispatch(Op),
         "latex": bool(op.latex),
         "OpCase": op in cases,
         "docs": name in docs or f"`{name}`" in DOCS.read_text(),
         "docstring": bool((op.__doc__ or "").strip()) and not op.__doc__.startswith(f"{op.__name__}("),
     }
+
+
+def ops_of(case):
+    """The op of a case, and those with several results whose results it reads."""
+    node = case.node(case.samples[0], case.dtypes[-1])[0]
+    yield node.op
+    yield from (inner.op for inner in Graph(node) if isinstance(inner.op, Multi | Result))
 
 
 def table(rows):
@@ -92,7 +102,7 @@ def table(rows):
 
 
 def test_no_operation_has_a_hole():
-    cases = {type(case.op) for case in all_cases()}
+    cases = {type(op) for case in all_cases() for op in ops_of(case)}
     docs = documented()
     rows = {op.__name__: places(op, cases, docs) for op in all_ops()}
     assert len(rows) >= 80
@@ -166,7 +176,7 @@ def test_docs_say_the_kind():
         elif "built" in said or said == "flat":
             right = True
         else:
-            family = {Elementwise: "element-wise", Linear: "linear", General: "general"}
+            family = {Elementwise: "element-wise", Linear: "linear", General: "general", Multi: "several results"}
             right = any(said.startswith(word) for base, word in family.items() if isinstance(op, base))
         if not right:
             wrong[case.function] = (said, type(op).__mro__[1:3])

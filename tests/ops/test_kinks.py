@@ -26,12 +26,19 @@ def derivatives(build, *points):
     return [value.tolist() for value in reverse]
 
 
+WEIGHTS = np.array([[2.0, 3.0], [5.0, 7.0]])
+ONE, ZERO = [[1.0, 0.0], [0.0, 1.0]], [[0.0, 0.0], [0.0, 0.0]]
+
 UNARY = [
     ("abs", gn.abs, [-2.0, -0.0, 0.0, 3.0], [-1.0, 0.0, 0.0, 1.0]),
     ("relu", gn.relu, [-1.0, -0.0, 0.0, 2.0], [0.0, 0.0, 0.0, 1.0]),
     ("leaky_relu", lambda x: gn.leaky_relu(x, negative_slope=0.25), [-1.0, 0.0, 2.0], [0.25, 0.25, 1.0]),
     ("elu", lambda x: gn.elu(x, alpha=0.5), [0.0, 1.0], [0.5, 1.0]),
     ("selu", gn.selu, [0.0, 1.0], [1.0507009873554805 * 1.6732632423543772, 1.0507009873554805]),
+    ("prelu", lambda x: gn.prelu(x, gn.constant(0.25, "float64")), [-1.0, 0.0, 2.0], [0.25, 0.25, 1.0]),
+    ("celu", lambda x: gn.celu(x, alpha=0.5), [0.0, 1.0], [1.0, 1.0]),
+    ("softsign", gn.softsign, [-1.0, 0.0, 1.0], [0.25, 1.0, 0.25]),
+    ("hard_sigmoid", lambda x: gn.hard_sigmoid(x, slope=0.25), [-3.0, -2.0, 2.0, 3.0], [0.0, 0.25, 0.25, 0.0]),
     ("softplus", gn.softplus, [0.0], [0.5]),
     ("sigmoid", gn.sigmoid, [0.0], [0.25]),
     ("gelu", gn.gelu, [0.0], [0.5]),
@@ -73,6 +80,13 @@ UNARY = [
     ("std", gn.std, [2.0, 2.0, 2.0, 2.0], [0.0] * 4),
     ("std of a sample", lambda x: gn.std(x, correction=1), [2.0, 2.0], [0.0, 0.0]),
     ("matrix_norm", gn.matrix_norm, [[0.0, 0.0]], [[0.0, 0.0]]),
+    ("eigh, equal eigenvalues", lambda x: gn.eigh(x).eigenvectors * WEIGHTS, ONE, ZERO),
+    ("eigvalsh, equal eigenvalues", lambda x: gn.eigvalsh(x) * WEIGHTS[0], ONE, [[2.0, 0.0], [0.0, 3.0]]),
+    ("eigvalsh, their sum", gn.eigvalsh, ONE, ONE),
+    ("svd, equal singular values, U", lambda x: gn.svd(x).U * WEIGHTS, ONE, [[0.0, -0.5], [0.5, 0.0]]),
+    ("svd, equal singular values, Vh", lambda x: gn.svd(x).Vh * WEIGHTS, ONE, [[0.0, -0.5], [0.5, 0.0]]),
+    ("svd, singular values 0", lambda x: gn.svd(x, full_matrices=False).U * WEIGHTS, ZERO, ZERO),
+    ("svdvals, singular values 0", gn.svdvals, ZERO, ONE),
     ("logsumexp", gn.logsumexp, [-INF, 0.0, 0.0], [0.0, 0.5, 0.5]),
     ("logsumexp of nothing but -inf", gn.logsumexp, [-INF, -INF], [0.0, 0.0]),
     ("where log", lambda x: gn.where(x > 0, gn.log(x), 0.0), [0.0, 2.0], [0.0, 0.5]),

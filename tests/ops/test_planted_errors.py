@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 
 import graphnn as gn
+from graphnn.ir.graph import Graph
 from graphnn.ir.leaves import constant
 from graphnn.ir.node import Node
-from graphnn.ir.op import Elementwise, General, Linear, Masked
+from graphnn.ir.op import Elementwise, General, Linear, Masked, Multi
 from graphnn.ops import all_ops
 from graphnn.ops.composite import Composite
+from graphnn.ops.results import Result
 from graphnn.testing import GradientCheckError, all_cases, check_gradients
+from graphnn.transform.loops import While  # without a derivative in reverse mode, so not for gradient checks
 
 FACTOR = 1.0 + 1e-8
 
@@ -35,6 +38,8 @@ def planted(value):
 
 def plant(monkeypatch, owner, method, place):
     """Make the entry `place` of what a rule gives wrong; the list returned tells whether there was one to make wrong."""
+    if method.endswith("of result"):
+        return plant_in_result(monkeypatch, owner, method, place)
     right, seen = getattr(owner, method), []
 
     def wrong(*args, **kwargs):
@@ -49,6 +54,25 @@ def plant(monkeypatch, owner, method, place):
         return tuple(planted(value) if i == place else value for i, value in enumerate(given))
 
     monkeypatch.setattr(owner, method, wrong)
+    return seen
+
+
+def plant_in_result(monkeypatch, owner, method, place):
+    """Make wrong what a rule makes of the cotangent of one of several results, or the tangent of one of them."""
+    forward = method.startswith("jvp")
+    right, seen = owner.jvp if forward else owner.vjp, []
+
+    def one_wrong(values):
+        if values[place] is not None:
+            seen.append(place)
+        return tuple(planted(value) if i == place else value for i, value in enumerate(values))
+
+    def wrong(op, given, *operands, outs):
+        if forward:
+            return one_wrong(right(op, given, *operands, outs=outs))
+        return right(op, one_wrong(given), *operands, outs=outs)
+
+    monkeypatch.setattr(owner, "jvp" if forward else "vjp", wrong)
     return seen
 
 
@@ -84,6 +108,13 @@ def rules(case):
         yield from ((type(op), "vjp", place) for place in places)
         if type(op).jvp is not General.jvp:
             yield type(op), "jvp", 0
+    for inner in Graph(node):
+        if isinstance(inner.op, Multi) and not isinstance(inner.op, While):
+            results = range(len(inner.spec.parts))
+            yield from ((type(inner.op), "vjp", i) for i in range(len(inner.inputs)))
+            yield from ((type(inner.op), "vjp of result", i) for i in results)
+            if type(inner.op).jvp is not Multi.jvp:
+                yield from ((type(inner.op), "jvp of result", i) for i in results)
 
 
 def name_of(owner):
@@ -128,17 +159,22 @@ NOTHING_FOR = {
     ("ScatterAdd", "transpose", 1),
     ("ScatterAdd", "transpose", 2),
     ("ScatterSet", "transpose", 2),
+    ("Switch", "vjp", 0),  # the choice
+    ("While", "vjp", 0),  # forward mode only
+    ("While", "vjp of result", 0),
     ("Betainc", "partials", 0),
     ("Betainc", "partials", 1),
     ("ScatterReduce", "vjp", 2),
     ("Barrier", "transpose", 1),
     ("Checkpoint", "vjp", 0),
+    ("Lu", "vjp of result", 0),
+    ("Switch", "vjp", 0),
 }
 
 
 def test_every_rule_is_planted_or_flat():
     planted_names = {key[0] for key in PLANTINGS}
-    missing = [op.__name__ for op in all_ops() if op.__name__ not in planted_names]
+    missing = [op.__name__ for op in all_ops() if op.__name__ not in planted_names and op is not Result]
     assert missing == []
     assert {op.__name__ for op in all_ops()} >= FLAT
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
+from graphnn.ir.algebra import expression
 from graphnn.testing import check_gradients
 
 
@@ -156,3 +157,45 @@ def test_a_body_returns_a_node(result):
 
     with pytest.raises(gn.GraphError, match=f"the body of strange returns {type(result).__name__}, not a node"):
         strange(gn.placeholder("x"))
+
+
+@gn.composite
+def scaled_and_moved(x, factor=None, offset=None, /, *, power=1.0):
+    out = x**power
+    out = out if factor is None else out * factor
+    return out if offset is None else out + offset
+
+
+@gn.composite
+def scaled_by_rule(x, factor=None, /):
+    return x * 2.0 if factor is None else x * factor
+
+
+@scaled_by_rule.rule
+def _(g, x, factor, *, out):
+    return (g * 2.0, None) if factor is None else (g * factor, g * x)
+
+
+def test_operands_may_be_left_out():
+    x, a, b = scalar(), scalar("a"), scalar("b")
+    feeds = {x: 3.0, a: 5.0, b: 7.0}
+    assert value(scaled_and_moved(x), feeds) == 3.0
+    assert value(scaled_and_moved(x, a), feeds) == 15.0
+    assert value(scaled_and_moved(x, None, b), feeds) == 10.0
+    assert value(scaled_and_moved(x, a, b, power=2.0), feeds) == 52.0
+    assert value(gn.grad(scaled_and_moved(x, None, b), [x, b]), feeds) == [1.0, 1.0]
+    assert len(scaled_and_moved(x, None, b).inputs) == 2
+    assert expression(scaled_and_moved(x, None, b)) == "scaled_and_moved(x, None, b)"
+    assert expression(scaled_and_moved(x, a)) == "scaled_and_moved(x, a)"
+
+
+def test_a_rule_gets_none_for_what_is_left_out():
+    x, a = scalar(), scalar("a")
+    feeds = {x: 3.0, a: 5.0}
+    assert value(gn.grad(scaled_by_rule(x), x), feeds) == 2.0
+    assert value(gn.grad(scaled_by_rule(x, a), [x, a]), feeds) == [5.0, 3.0]
+
+
+def test_none_for_an_operand_that_is_needed():
+    with pytest.raises(gn.DTypeError, match="cannot make a node of NoneType"):
+        scaled_and_moved(None)

@@ -103,12 +103,46 @@ def test_jacobians_where_nothing_depends():
         np.testing.assert_array_equal(got, np.zeros((*y.shape, 2)))
 
 
-def test_jacobians_need_known_sizes():
-    x = gn.placeholder("x", ("n",))
-    with pytest.raises(DifferentiationError, match="jacobian: the size of x is not a number yet"):
-        gn.jacobian(gn.sum(x), x)
+def test_jacobians_of_named_sizes():
+    def wave(n):
+        x, pairs = gn.placeholder("x", (n,), "float64"), gn.placeholder("pairs", (n, 2), "float64")
+        return x, pairs, gn.tanh(pairs) * gn.cumulative_sum(x)[:, None] + gn.flip(x)[:, None]
+
+    arrays = np.linspace(0.1, 0.4, 3), np.linspace(-1.0, 1.0, 6).reshape(3, 2)
+    (x, pairs, y), (known_x, known_pairs, known_y) = wave("n"), wave(3)
+    for make in (gn.jacobian, gn.jacfwd, gn.jacrev):
+        for by, known in ((x, known_x), (pairs, known_pairs)):
+            got = make(y, by)
+            assert got.shape == (*y.shape, *by.shape)
+            expected = gn.function([known_x, known_pairs], make(known_y, known), on_unused="ignore")(*arrays)
+            np.testing.assert_array_equal(gn.function([x, pairs], got, on_unused="ignore")(*arrays), expected)
+    hessian = gn.hessian(gn.sum(x**3), x)
+    assert hessian.shape == (gn.Dim("n"), gn.Dim("n"))
+    np.testing.assert_allclose(gn.evaluate(hessian, {x: arrays[0]}), np.diag(6 * arrays[0]), rtol=1e-14)
+    assert gn.evaluate(hessian, {x: np.zeros(0)}).shape == (0, 0)
     assert gn.hvp(gn.sum(x**3), x, x).shape == ("n",)
     assert gn.evaluate(gn.hvp(gn.sum(x**3), x, x), {x: [1.0, 2.0]}).tolist() == [6.0, 24.0]
+
+
+def test_the_shorter_side_of_a_jacobian_chooses_the_mode():
+    def role(y, x):
+        (found,) = {node.origin.role for node in gn.Graph(gn.jacobian(y, x)) if node.origin}
+        return found
+
+    for rows, columns, expected in (
+        (2, 3, "reverse"), (3, 2, "forward"), ("n", 3, "forward"), (3, "n", "reverse"), ("n", "n", "reverse"),
+    ):  # fmt: skip
+        x, w = gn.placeholder("x", (columns,)), gn.placeholder("w", (columns, rows))
+        assert role(gn.sin(x @ w), x) == expected
+
+
+def test_graphs_of_jacobians_do_not_grow_with_the_sizes():
+    lengths = set()
+    for n in (3, 30):
+        x = gn.placeholder("x", (n,))
+        y = gn.softmax(gn.tanh(x) * 2.0)
+        lengths.add((len(gn.Graph(gn.jacrev(y, x))), len(gn.Graph(gn.jacfwd(y, x)))))
+    assert len(lengths) == 1
 
 
 def test_an_error_names_the_function_that_was_called():

@@ -16,7 +16,7 @@ from graphnn.ir.arrays import Array
 from graphnn.ir.graph import Graph
 from graphnn.ir.leaves import Constant, Parameter, Placeholder, constant
 from graphnn.ir.node import Node, operand_rows, printable
-from graphnn.ir.op import Leaf
+from graphnn.ir.op import Leaf, Multi
 from graphnn.ir.source import serving, user_source
 from graphnn.ir.symbols import latex_name
 from graphnn.rewrite.pipeline import expand_composites
@@ -179,7 +179,7 @@ def trace(
     with serving(shown, "reverse"):
         one = constant(1.0, shown.dtype)
     _, steps = reverse_pass([shown], [Pull(one)], targets, record=True)
-    shown_nodes = [node for node in Graph(shown).nodes if not isinstance(node.op, Constant)]
+    shown_nodes = [node for node in Graph(shown).nodes if not isinstance(node.op, (Constant, Multi))]
     reverse_nodes = {step.node: step.adjoint.materialized() for step in steps}
     terms = {step.node: [c.pull.materialized() for c in step.contributions] for step in steps}
     values = evaluate(
@@ -250,9 +250,12 @@ class _Names:
         if position < 0:
             return "1"
         # Several adjoints may be one and the same node; here it is that of the reader.
-        if made is self.made[reader]:
+        own = self.made.get(reader)
+        if own is None:  # an operation with several results: there are several adjoints behind it
+            return expression(made, self.names, self.style, stop=lambda operand: False)
+        if made is own:
             return self.adjoints[reader] + (" * 1" if self.style == "python" else r" \cdot 1")
-        names = ChainMap({self.made[reader]: self.adjoints[reader]}, self.names)
+        names = ChainMap({own: self.adjoints[reader]}, self.names)
         return expression(made, names, self.style, stop=lambda operand: False)
 
 

@@ -9,7 +9,7 @@ from graphnn.functions.statistics import logsumexp
 from graphnn.ir.node import Node
 from graphnn.ir.op import Cotangent, Masked
 from graphnn.ir.spec import normalize_axis
-from graphnn.ops.arithmetic import abs, maximum, minimum
+from graphnn.ops.arithmetic import abs, clip, maximum, minimum
 from graphnn.ops.bitwise import stop_gradient
 from graphnn.ops.comparison import where
 from graphnn.ops.composite import composite
@@ -147,6 +147,87 @@ def gelu(x: Operand, /, *, approximate: str = "none") -> Node:
     if approximate != "none":
         raise GraphError(f"gelu: approximate is 'none' or 'tanh', not {approximate!r}")
     return 0.5 * node * (1 + erf(node * math.sqrt(0.5)))
+
+
+@composite(latex=r"\operatorname{{prelu}}\left({0}, {1}\right)", elementwise=True)
+def prelu(x: Operand, slope: Operand, /) -> Node:
+    """``x`` for x > 0, else ``slope * x`` with a slope that is learned; the derivative by x at 0 is the slope.
+
+    A slope for each channel is a vector where channels are last.
+
+    Source: He, Zhang, Ren, Sun, "Delving deep into rectifiers", ICCV 2015.
+
+    >>> gn.evaluate(gn.prelu([[-1.0, -1.0], [2.0, 2.0]], [0.5, 0.1]))
+    array([[-0.5, -0.1],
+           [ 2. ,  2. ]], dtype=float32)
+    """
+    node, factor = as_node(x), as_node(slope)
+    return where(node > 0, node, factor * node)
+
+
+@composite(latex=r"\operatorname{{celu}}\left({0}\right)", elementwise=True)
+def celu(x: Operand, /, *, alpha: float = 1.0) -> Node:
+    """``x`` for x > 0, else ``alpha * (exp(x / alpha) - 1)``: an `elu` whose derivative at 0 is 1 for every alpha.
+
+    Source: Barron, "Continuously differentiable exponential linear units", 2017.
+
+    >>> gn.evaluate(gn.celu([-1.0, 2.0], alpha=2.0)).round(4)
+    array([-0.7869,  2.    ], dtype=float32)
+    """
+    node = as_node(x)
+    return where(node > 0, node, alpha * expm1(minimum_or_zero(node) / alpha))
+
+
+@composite(latex=r"\operatorname{{mish}}\left({0}\right)", elementwise=True)
+def mish(x: Operand, /) -> Node:
+    """``x * tanh(softplus(x))``, smooth and not monotone.
+
+    Source: Misra, "Mish: a self regularized non-monotonic activation function", BMVC 2020.
+
+    >>> gn.evaluate(gn.mish([0.0, 2.0])).round(4)
+    array([0.   , 1.944], dtype=float32)
+    """
+    node = as_node(x)
+    return node * tanh(softplus(node))
+
+
+@composite(latex=r"\operatorname{{hard\_sigmoid}}\left({0}\right)", elementwise=True)
+def hard_sigmoid(x: Operand, /, *, slope: float = 1 / 6, offset: float = 0.5) -> Node:
+    """``min(max(slope * x + offset, 0), 1)``, a sigmoid of three straight lines; the derivative at the bends is the slope.
+
+    Source: Courbariaux, Bengio, David, "BinaryConnect", 2015; with the slope 1/6: Howard et al., "Searching for
+    MobileNetV3", ICCV 2019.
+
+    >>> gn.evaluate(gn.hard_sigmoid([-4.0, 0.0, 4.0]))
+    array([0. , 0.5, 1. ], dtype=float32)
+    """
+    return clip(slope * as_node(x) + offset, 0, 1)
+
+
+@composite(latex=r"\operatorname{{hard\_swish}}\left({0}\right)", elementwise=True)
+def hard_swish(x: Operand, /) -> Node:
+    """``x * hard_sigmoid(x)``: 0 below -3, x above 3, and ``x * (x + 3) / 6`` between.
+
+    Source: Howard et al., "Searching for MobileNetV3", ICCV 2019.
+
+    >>> gn.evaluate(gn.hard_swish([-4.0, 0.0, 3.0]))
+    array([-0.,  0.,  3.], dtype=float32)
+    """
+    node = as_node(x)
+    return node * hard_sigmoid(node)
+
+
+@composite(latex=r"\operatorname{{softsign}}\left({0}\right)", elementwise=True)
+def softsign(x: Operand, /) -> Node:
+    """``x / (1 + abs(x))``, between -1 and 1. Its derivative is ``1 / (1 + abs(x))**2``, also at 0.
+
+    Source: Turian, Bergstra, Bengio, "Quadratic features and deep architectures for chunking", 2009.
+
+    >>> gn.evaluate(gn.softsign([-1.0, 0.0, 3.0]))
+    array([-0.5 ,  0.  ,  0.75], dtype=float32)
+    """
+    node = as_node(x)
+    return node / (1 + abs(node))
 
 
 @composite(latex=r"\operatorname{{softmax}}_{{{axis}}}\left({0}\right)")

@@ -5,21 +5,35 @@ from __future__ import annotations
 import math
 
 from graphnn.errors import GraphError, ShapeError
-from graphnn.functions.creation import eye
+from graphnn.functions.creation import eye, size_node
 from graphnn.functions.statistics import vector_norm
-from graphnn.ir.dtype import bool_
+from graphnn.ir.dims import positive_part
+from graphnn.ir.dtype import bool_, int64
 from graphnn.ir.node import Node, explain
 from graphnn.ir.op import Cotangent
-from graphnn.ir.spec import normalize_axis, shape_text
+from graphnn.ir.spec import broadcast, normalize_axis, shape_text
 from graphnn.ops.arithmetic import abs
+from graphnn.ops.bitwise import astype
 from graphnn.ops.comparison import where
 from graphnn.ops.composite import composite
 from graphnn.ops.contraction import matmul, tensordot
+from graphnn.ops.decompositions import LUResult
+from graphnn.ops.indexing import take_along_axis
 from graphnn.ops.kinds import check_kind
-from graphnn.ops.linalg import check_square, identity_of, pinv, solve
-from graphnn.ops.movement import Reshape, broadcast_to, matrix_transpose, permute_dims, squeeze, stack
+from graphnn.ops.linalg import TriangularSolve, check_matrix, check_square, identity_of, pinv, solve
+from graphnn.ops.movement import (
+    Reshape,
+    broadcast_to,
+    concat,
+    expand_dims,
+    matrix_transpose,
+    permute_dims,
+    squeeze,
+    stack,
+)
 from graphnn.ops.operands import Operand, as_node, as_nodes
-from graphnn.ops.reduction import max, sum
+from graphnn.ops.reduction import max, min, sum
+from graphnn.ops.spectral import svdvals, unit_of
 
 
 @composite(latex="{0:41}^{{-1}}")
@@ -71,6 +85,68 @@ def lstsq(a: Operand, b: Operand, /, *, rtol: float | None = None) -> Node:
     return matmul(pinv(left, rtol=rtol), right)
 
 
+def lu_solve(factors: LUResult, b: Operand, /) -> Node:
+    """The solution x of ``a x = b`` from the factors of ``gn.lu(a)``, which serve for any number of right sides.
+
+    ``[..., n, k] -> [..., n, k]``; a single axis makes b a vector. Further axes are batches and broadcast.
+
+    >>> factors = gn.lu([[0.0, 2.0], [4.0, 0.0]])
+    >>> gn.evaluate(gn.lu_solve(factors, [2.0, 4.0]))
+    array([1., 1.], dtype=float32)
+
+    Raises
+    ------
+    ShapeError
+        If the matrix was not square or b has another number of rows.
+    ExecutionError
+        When it runs, if the matrix is singular.
+    """
+    permutation, lower, upper = (as_node(part) for part in factors)
+    node = as_node(b)
+    right = expand_dims(node, axis=1) if node.ndim == 1 else node
+    try:
+        batch = broadcast("lu_solve", check_square("lu_solve", lower.spec), check_matrix("lu_solve", right.spec))
+        check_square("lu_solve", upper.spec)
+        if lower.shape[-1] != right.shape[-2]:
+            raise ShapeError(
+                f"lu_solve: sizes differ: {lower.shape[-1]} unknowns != {right.shape[-2]} rows of the right side"
+            )
+    except ShapeError as error:
+        raise explain(error, (lower, node)) from None
+    right = broadcast_to(right, (*batch, *right.shape[-2:]))
+    order = broadcast_to(permutation, (*batch, permutation.shape[-1]))
+    moved = take_along_axis(right, expand_dims(order, axis=-1), axis=-2)
+    forward = TriangularSolve(True, False, True)(lower, moved)
+    solution = TriangularSolve(False, False, False)(upper, forward)
+    return squeeze(solution, -1) if node.ndim == 1 else solution
+
+
+def matrix_rank(x: Operand, /, *, rtol: Operand | None = None) -> Node:
+    """How many singular values are larger than `rtol` times the largest one: ``[..., m, n] -> [...]``, int64.
+
+    `rtol` is ``max(m, n)`` times the rounding unit unless told; it may be an array, with a number for each matrix.
+
+    >>> gn.evaluate(gn.matrix_rank([[1.0, 2.0], [2.0, 4.0]]))
+    array(1)
+
+    Raises
+    ------
+    ShapeError
+        If x has fewer than two axes.
+    """
+    node = as_node(x)
+    batch = check_matrix("matrix_rank", node.spec)
+    m, n = node.shape[-2:]
+    values = svdvals(node)
+    if rtol is None:
+        limit = size_node(n + positive_part(m - n), node.dtype) * unit_of(node.dtype)
+    else:
+        limit = as_node(rtol, node.dtype)
+    zero = broadcast_to(as_node(0.0, node.dtype), (*batch, 1))  # so that there is a largest one, whatever the size
+    largest = max(concat([values, zero], axis=-1), axis=-1)
+    return sum(astype(values > expand_dims(limit * largest, axis=-1), int64), axis=-1)
+
+
 def matrix_power(x: Operand, n: int, /) -> Node:
     """The product of n matrices x, by repeated squaring; the unit matrix for 0, the inverse of x first for n < 0.
 
@@ -110,8 +186,9 @@ def matrix_norm(x: Operand, /, *, keepdims: bool = False, ord: float | str = "fr
     Parameters
     ----------
     keepdims : keep the last two axes with the size 1
-    ord : ``"fro"`` for the root of the sum of squares, ``1`` for the largest sum of magnitudes of a column, ``inf`` for that
-        of a row
+    ord : ``"fro"`` for the root of the sum of squares, ``"nuc"`` for the sum of the singular values, ``2`` for the largest of
+        them, ``1`` for the largest sum of magnitudes of a column, ``inf`` for that of a row; ``-2``, ``-1`` and ``-inf`` for
+        the smallest instead
 
     >>> gn.evaluate(gn.matrix_norm([[1.0, 2.0], [2.0, 4.0]]))
     array(5., dtype=float32)
@@ -124,11 +201,15 @@ def matrix_norm(x: Operand, /, *, keepdims: bool = False, ord: float | str = "fr
         )
     if ord == "fro":
         return vector_norm(node, axis=(-2, -1), keepdims=keepdims)
-    if ord not in (1, math.inf):
-        raise GraphError(f"matrix_norm: ord is 'fro', 1 or inf, not {ord!r}")
-    along = -2 if ord == 1 else -1
-    largest = max(sum(abs(node), axis=along, keepdims=True), axis=(-2, -1), keepdims=True)
-    return largest if keepdims else squeeze(largest, (-2, -1))
+    if ord not in ("nuc", 1, 2, math.inf, -1, -2, -math.inf) or isinstance(ord, bool):
+        raise GraphError(f"matrix_norm: ord is 'fro', 'nuc', 1, 2, inf, -1, -2 or -inf, not {ord!r}")
+    extreme = sum if isinstance(ord, str) else max if ord > 0 else min
+    if ord in ("nuc", 2, -2):
+        of_each = expand_dims(svdvals(node), axis=-2)
+    else:
+        of_each = sum(abs(node), axis=-2 if ord in (1, -1) else -1, keepdims=True)
+    norm = extreme(of_each, axis=(-2, -1), keepdims=True)
+    return norm if keepdims else squeeze(norm, (-2, -1))
 
 
 def matrix_trace(x: Operand, /, *, offset: int = 0) -> Node:

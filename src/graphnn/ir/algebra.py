@@ -281,6 +281,10 @@ def _batched(op: Op, latex: bool) -> str:
 def _call(node: Node, operands: list[Fragment]) -> str:
     """``name(operands, field=value)``, with the fields that are not at their defaults."""
     shown = [operand.text for operand in operands]
+    left_out = getattr(node.op, "left_out", ())  # a composite: None where an operand before the last one is missing
+    for i, name in enumerate(getattr(node.op, "definition").operands if left_out else ()):  # noqa: B009
+        if name in left_out and i < len(shown):
+            shown.insert(i, "None")
     shown += [f"{key}={value}" for key, value in _keywords(node).items()]
     return f"{printable(node.op.name)}({', '.join(shown)})"
 

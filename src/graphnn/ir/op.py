@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias, dataclas
 from graphnn.errors import DifferentiationError
 from graphnn.ir.dims import Dim, Size, substitute
 from graphnn.ir.dtype import DType, result_dtype
-from graphnn.ir.spec import Spec, broadcast
+from graphnn.ir.spec import Bundle, Spec, broadcast
 
 if TYPE_CHECKING:
     from graphnn.ir.node import Node
@@ -179,6 +179,37 @@ class General(Op):
         return NotImplemented  # type: ignore[no-any-return]
 
 
+class Multi(Op):
+    """An operation with several results: its node is a bundle, whose parts are read by `Result`."""
+
+    def infer(self, *specs: Spec) -> Bundle:
+        """The specs of all results."""
+        raise NotImplementedError(f"{type(self).__name__}.infer")
+
+    def vjp(self, gs: tuple[Node | None, ...], *operands: Node, outs: tuple[Node, ...]) -> tuple[Cotangent, ...]:
+        """The cotangents of the operands for those of the results; None stands for a result that nothing reads."""
+        raise NotImplementedError(f"{type(self).__name__}.vjp")
+
+    def jvp(
+        self, tangents: tuple[Node | None, ...], *operands: Node, outs: tuple[Node, ...]
+    ) -> tuple[Node | None, ...]:
+        """The tangents of all results; NotImplemented (the default) derives them from `vjp`."""
+        return NotImplemented  # type: ignore[no-any-return]
+
+
+class Inner:
+    """What a field of an op may hold besides sizes: something with named sizes of its own, such as a graph."""
+
+    @property
+    def size_names(self) -> frozenset[str]:
+        """The named sizes in it."""
+        raise NotImplementedError
+
+    def bind(self, sizes: Mapping[str, Size]) -> Inner:
+        """The same with named sizes replaced."""
+        raise NotImplementedError
+
+
 class Leaf(Op):
     """A node without operands that is given from outside."""
 
@@ -189,7 +220,7 @@ def _bind(value: Any, sizes: Mapping[str, Size]) -> Any:
     if isinstance(value, tuple):
         bound = tuple(_bind(item, sizes) for item in value)
         return value if all(a is b for a, b in zip(bound, value, strict=True)) else bound
-    return value
+    return value.bind(sizes) if isinstance(value, Inner) else value
 
 
 def _names(value: Any) -> frozenset[str]:
@@ -197,7 +228,7 @@ def _names(value: Any) -> frozenset[str]:
         return value.names
     if isinstance(value, tuple):
         return frozenset(name for item in value for name in _names(item))
-    return frozenset()
+    return value.size_names if isinstance(value, Inner) else frozenset()
 
 
 @functools.cache

@@ -118,9 +118,12 @@ def serving(node: Node, role: str) -> Iterator[None]:
 
 
 @contextmanager
-def on_behalf_of(node: Node) -> Iterator[None]:
-    """Nodes built inside the block replace `node` or are its parts: they carry its line, scope and origin."""
-    token = _context.set(Context(node.scope, node.source, node.origin))
+def on_behalf_of(node: Node, origin: Origin | None = None) -> Iterator[None]:
+    """Nodes built inside the block replace `node` or are its parts: they carry its line, scope and origin.
+
+    `origin` is given where the node that it serves is replaced too.
+    """
+    token = _context.set(Context(node.scope, node.source, origin or node.origin))
     try:
         yield
     finally:

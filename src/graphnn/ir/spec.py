@@ -57,6 +57,11 @@ class Spec:
         """The spec with names replaced by sizes."""
         return Spec((dims.substitute(size, sizes) for size in self.shape), self.dtype)
 
+    @property
+    def differentiable(self) -> bool:
+        """Whether values of this spec have derivatives: floating-point numbers, and bundles that hold some."""
+        return self.dtype.is_floating
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Spec) and self.dtype is other.dtype and self.shape == other.shape
 
@@ -65,6 +70,49 @@ class Spec:
 
     def __repr__(self) -> str:
         return f"{self.dtype}{shape_text(self.shape)}"
+
+
+class Bundle(Spec):
+    """The specs of all results of an operation with several, in order. Only `Result` reads such a value.
+
+    >>> from graphnn.ir.dtype import float32, int64
+    >>> Bundle((Spec((3,), float32), Spec((), int64)))
+    (float32[3], int64[])
+    """
+
+    __slots__ = ("parts",)
+    parts: tuple[Spec, ...]
+
+    def __init__(self, parts: Iterable[Spec]) -> None:
+        super().__init__((), _BUNDLE)
+        self.parts = tuple(parts)
+
+    @property
+    def size(self) -> Size:
+        return sum([part.size for part in self.parts], 0)
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(name for part in self.parts for name in part.names)
+
+    @property
+    def differentiable(self) -> bool:
+        return any(part.differentiable for part in self.parts)
+
+    def substitute(self, sizes: Mapping[str, Size]) -> Bundle:
+        return Bundle(part.substitute(sizes) for part in self.parts)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Bundle) and self.parts == other.parts
+
+    def __hash__(self) -> int:
+        return hash(self.parts)
+
+    def __repr__(self) -> str:
+        return f"({', '.join(map(str, self.parts))})"
+
+
+_BUNDLE = DType("bundle", "bundle", 0)  # of no kind, so that no other operation takes it
 
 
 def shape_text(shape: Iterable[object]) -> str:

@@ -8,33 +8,45 @@ from typing import Any
 
 from graphnn.nn import init
 from graphnn.nn.activations import (
+    CELU,
     ELU,
     GELU,
     SELU,
+    Hardsigmoid,
+    Hardswish,
     LeakyReLU,
     LogSoftmax,
+    Mish,
+    PReLU,
     ReLU,
     Sigmoid,
     SiLU,
     Softmax,
     Softplus,
+    Softsign,
     Tanh,
 )
+from graphnn.nn.attention import MultiheadAttention
 from graphnn.nn.calls import is_training
 from graphnn.nn.convolution import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from graphnn.nn.declared import Parameter
 from graphnn.nn.elsewhere import LAYERS, unknown
-from graphnn.nn.layers import Dropout, Flatten, Identity, Linear
+from graphnn.nn.layers import Dropout, Embedding, Flatten, Identity, Linear
 from graphnn.nn.module import Module
+from graphnn.nn.normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d, GroupNorm, LayerNorm, RMSNorm
 from graphnn.nn.pooling import AvgPool1d, AvgPool2d, AvgPool3d, GlobalAvgPool, MaxPool1d, MaxPool2d, MaxPool3d
+from graphnn.nn.recurrent import GRU, LSTM, RNN
 from graphnn.nn.sequential import Sequential
 
 __all__ = [
     "Module", "Parameter", "Sequential", "is_training", "init",
-    "Linear", "Dropout", "Flatten", "Identity",
+    "Linear", "Embedding", "Dropout", "Flatten", "Identity", "MultiheadAttention",
+    "LayerNorm", "RMSNorm", "GroupNorm", "BatchNorm1d", "BatchNorm2d", "BatchNorm3d",
     "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d",
     "MaxPool1d", "MaxPool2d", "MaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "GlobalAvgPool",
+    "RNN", "LSTM", "GRU",
     "ReLU", "LeakyReLU", "ELU", "SELU", "GELU", "SiLU", "Softplus", "Sigmoid", "Tanh", "Softmax", "LogSoftmax",
+    "PReLU", "CELU", "Mish", "Hardsigmoid", "Hardswish", "Softsign",
 ]  # fmt: skip
 
 

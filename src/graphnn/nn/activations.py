@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from graphnn.errors import ShapeError
 from graphnn.functions import activations as functions
 from graphnn.ir.node import Node
+from graphnn.nn.declared import Parameter
+from graphnn.nn.init import constant
 from graphnn.nn.module import Module
 from graphnn.ops.operands import as_node
 from graphnn.ops.trigonometric import tanh
@@ -49,6 +52,77 @@ class ELU(Activation):
 
     def forward(self, x: Any) -> Node:
         return functions.elu(x, alpha=self.alpha)
+
+
+class CELU(Activation):
+    """``x`` for x > 0, else ``alpha * (exp(x / alpha) - 1)``; see `graphnn.celu`."""
+
+    _options = ("alpha",)
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = float(alpha)
+
+    def forward(self, x: Any) -> Node:
+        return functions.celu(x, alpha=self.alpha)
+
+
+class PReLU(Module):
+    """``x`` for x > 0, else ``slope * x``, where the slope is learned; see `graphnn.prelu`.
+
+    Parameters
+    ----------
+    num_parameters : 1 for one slope, or one for each channel, which are last
+    init : the first value of all slopes
+
+    Examples
+    --------
+    >>> from graphnn import nn
+    >>> gn.evaluate(nn.PReLU()(gn.constant([-1.0, 2.0])))
+    array([-0.25,  2.  ], dtype=float32)
+    """
+
+    weight: Node
+
+    def __init__(self, num_parameters: int = 1, *, init: float = 0.25, dtype: Any = "float32") -> None:
+        if isinstance(num_parameters, bool) or not isinstance(num_parameters, int) or num_parameters < 1:
+            raise ShapeError(f"nn.PReLU: the number of slopes is a whole number from 1, not {num_parameters!r}")
+        self.num_parameters, self.init = num_parameters, float(init)
+        self.weight = Parameter(constant(value=self.init), (num_parameters,), dtype)  # type: ignore[assignment]
+
+    def forward(self, x: Any) -> Node:
+        return functions.prelu(x, self.weight)
+
+    def arguments(self) -> list[str]:
+        shown = [str(self.num_parameters)] if self.num_parameters != 1 else []
+        return shown + ([f"init={self.init:g}"] if self.init != 0.25 else [])
+
+
+class Mish(Activation):
+    """``x * tanh(softplus(x))``; see `graphnn.mish`."""
+
+    def forward(self, x: Any) -> Node:
+        return functions.mish(x)
+
+
+class Hardsigmoid(Activation):
+    """``min(max(x / 6 + 1/2, 0), 1)``; see `graphnn.hard_sigmoid`."""
+
+    def forward(self, x: Any) -> Node:
+        return functions.hard_sigmoid(x)
+
+
+class Hardswish(Activation):
+    """``x`` times its hard sigmoid; see `graphnn.hard_swish`."""
+
+    def forward(self, x: Any) -> Node:
+        return functions.hard_swish(x)
+
+
+class Softsign(Activation):
+    """``x / (1 + abs(x))``; see `graphnn.softsign`."""
+
+    def forward(self, x: Any) -> Node:
+        return functions.softsign(x)
 
 
 class SELU(Activation):

@@ -10,7 +10,7 @@ import numpy as np
 from graphnn.errors import GraphError
 from graphnn.functions.sampling import stream
 from graphnn.ir.dtype import DEFAULT_FLOAT, DType, as_dtype
-from graphnn.ir.leaves import Variable, parameter
+from graphnn.ir.leaves import Variable, parameter, state
 
 
 class Declared:
@@ -81,6 +81,19 @@ class Stream(Declared):
 
     def make(self, name: str, key: int) -> Variable:
         return stream(key % 2**64, name)
+
+
+class State(Declared):
+    """A state of a module, filled with one number at first, declared by assigning it to an attribute; see `graphnn.state`."""
+
+    __slots__ = ("dtype", "fill", "shape")
+
+    def __init__(self, fill: float, shape: tuple[int, ...], dtype: Any) -> None:
+        super().__init__()
+        self.fill, self.shape, self.dtype = fill, shape, as_dtype(dtype)
+
+    def make(self, name: str, key: int) -> Variable:
+        return state(name, np.full(self.shape, self.fill, self.dtype.numpy))
 
 
 def key_of(seed: int | str, path: str) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphnn.errors import GraphError, ShapeError
+from graphnn.errors import DTypeError, GraphError, ShapeError
 from graphnn.functions.manipulation import flatten
 from graphnn.functions.sampling import dropout
 from graphnn.ir.dims import as_size
-from graphnn.ir.dtype import as_dtype
+from graphnn.ir.dtype import as_dtype, int64
 from graphnn.ir.leaves import Variable
 from graphnn.ir.node import Node, explain
 from graphnn.ir.spec import Shape, shape_text
@@ -17,7 +17,10 @@ from graphnn.nn.calls import is_training, next_draw
 from graphnn.nn.declared import Parameter, Stream
 from graphnn.nn.elsewhere import check_options
 from graphnn.nn.module import Module
+from graphnn.ops.bitwise import astype
+from graphnn.ops.comparison import where
 from graphnn.ops.contraction import matmul
+from graphnn.ops.indexing import take
 from graphnn.ops.operands import as_node
 
 _LINEAR = {
@@ -28,6 +31,13 @@ _LINEAR = {
     "input_shape": "Write nn.Linear(inputs, outputs), or nn.Linear(outputs), which takes its input size from its first call.",
     "input_dim": "Write nn.Linear(inputs, outputs).",
     "name": "A layer is named by the attribute that holds it: self.hidden = nn.Linear(784, 128).",
+}
+
+
+_EMBEDDING = {
+    "input_dim": "Write nn.Embedding(num_embeddings, embedding_dim).",
+    "output_dim": "Write nn.Embedding(num_embeddings, embedding_dim).",
+    "padding_idx": "Mask what the padding gives: gn.where(tokens[..., None] != 0, embedded, 0).",
 }
 
 
@@ -138,6 +148,70 @@ class Linear(Module):
         shown = [str(size) for size in (self.in_features, self.out_features) if size is not None]
         shown += ["bias=False"] if vars(self).get("bias", self) is None else []
         shown += [f"init={self.init!r}"] if self.init is not initializers.kaiming_normal else []
+        shown += [f"dtype={self.dtype.name!r}"] if self.dtype != "float32" else []
+        return shown + ([f"seed={self.seed}"] if self.seed is not None else [])
+
+
+class Embedding(Module):
+    """A vector for each of so many things: whole numbers ``[...]`` give rows of the weight, ``[..., embedding_dim]``.
+
+    Parameters
+    ----------
+    num_embeddings, embedding_dim : how many rows there are, and of which size
+    init : initializer of the weight; `nn.init.normal` with the standard deviation 1 unless told
+    dtype : float32 unless told
+    seed : fixes the first values apart from the model's seed; see `graphnn.nn.module`
+
+    Raises
+    ------
+    DTypeError
+        If the input does not hold whole numbers.
+    IndexRangeError
+        When it runs, if a number is negative or too large.
+
+    Examples
+    --------
+    >>> from graphnn import nn
+    >>> layer = nn.Embedding(1000, 16)
+    >>> layer(gn.placeholder("tokens", ("batch", "length"), "int64")).spec
+    float32[batch, length, 16]
+    """
+
+    weight: Node
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        *,
+        init: Any = initializers.normal(std=1.0),  # noqa: B008
+        dtype: Any = "float32",
+        seed: int | None = None,
+        **unknown: Any,
+    ) -> None:
+        known = ("num_embeddings", "embedding_dim", "init", "dtype", "seed")
+        check_options("nn.Embedding", unknown, _EMBEDDING, known)
+        for size in (num_embeddings, embedding_dim):
+            if isinstance(size, bool) or not hasattr(size, "__index__") or int(size) < 1:
+                raise ShapeError(f"nn.Embedding: a size is a whole number from 1, not {size!r}")
+        self.num_embeddings, self.embedding_dim = int(num_embeddings), int(embedding_dim)
+        self.dtype, self.seed = as_dtype(dtype), seed
+        self.weight = Parameter(init, (self.num_embeddings, self.embedding_dim), self.dtype)  # type: ignore[assignment]
+
+    def forward(self, x: Any) -> Node:
+        node = as_node(x)
+        if not node.dtype.is_integer:
+            error = DTypeError(
+                f"{self!r} takes whole numbers, not {node.dtype}",
+                "Declare the input so: gn.placeholder(name, shape, 'int64').",
+            )
+            raise explain(error, (node,))
+        index = astype(node, int64)
+        # A negative number would count from the end: moved out of range it is the error that it should be.
+        return take(self.weight, where(index < 0, self.num_embeddings, index), axis=0)
+
+    def arguments(self) -> list[str]:
+        shown = [str(self.num_embeddings), str(self.embedding_dim)]
         shown += [f"dtype={self.dtype.name!r}"] if self.dtype != "float32" else []
         return shown + ([f"seed={self.seed}"] if self.seed is not None else [])
 

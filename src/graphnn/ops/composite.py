@@ -38,6 +38,7 @@ class Definition(Generic[P]):
     elementwise : whether each element of the result depends on the elements at the same place only
     latex, python : its printed forms
     operands : the names of its operands
+    optional : those of them that may be left out; the function then gets None
     """
 
     def __init__(self, function: Callable[P, Node], latex: str, python: str, elementwise: bool) -> None:
@@ -48,6 +49,7 @@ class Definition(Generic[P]):
         self._signature = _plain(inspect.signature(function))
         parameters = self._signature.parameters.values()
         self.operands = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_ONLY)
+        self.optional = {p.name for p in parameters if p.kind is p.POSITIONAL_ONLY and p.default is None}
 
     def __call__(self, *operands: P.args, **options: P.kwargs) -> Node:
         try:
@@ -56,7 +58,9 @@ class Definition(Generic[P]):
             raise TypeError(f"{self.name}: {error}; it is called as {self.name}{self._signature}") from None
         bound.apply_defaults()
         values = dict(bound.arguments)
-        nodes = as_nodes(self.name, *(values.pop(name) for name in self.operands))
+        arrays = {name: values.pop(name) for name in self.operands}
+        left_out = tuple(name for name in self.operands if arrays[name] is None and name in self.optional)
+        nodes = as_nodes(self.name, *(arrays[name] for name in self.operands if name not in left_out))
         chosen = []
         for key, value in values.items():
             value = tuple(value) if isinstance(value, list) else value
@@ -70,7 +74,7 @@ class Definition(Generic[P]):
             except TypeError:
                 raise DTypeError(f"{self.name}: the option {key} must be a fixed value, not {value!r}") from None
             chosen.append((key, value))
-        return Composite(self, tuple(chosen))(*nodes)
+        return Composite(self, tuple(chosen), left_out)(*nodes)
 
     def rule(self, derivative: Rule) -> Rule:
         """Give it a derivative of its own; used as a decorator."""
@@ -88,10 +92,11 @@ def _plain(signature: inspect.Signature) -> inspect.Signature:
 
 
 class Composite(Op):
-    """A call of a composite with its static options"""
+    """A call of a composite with its static options, and without some of its optional operands"""
 
     definition: Definition[Any]
     options: tuple[tuple[str, Any], ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -109,6 +114,11 @@ class Composite(Op):
     def elementwise(self) -> bool:  # type: ignore[override]
         return self.definition.elementwise
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the operands that it has."""
+        return [name for name in self.definition.operands if name not in self.left_out]
+
     def infer(self, *specs: Spec) -> Spec:
         return body(self, specs).outputs[0].spec
 
@@ -118,13 +128,19 @@ class Composite(Op):
             inner = body(self, tuple(node.spec for node in operands))
         except GraphnnError as error:  # sizes that are known by now do not fit
             raise explain(error, operands) from None
-        arguments = {f"{self.name}.{name}": node for name, node in zip(self.definition.operands, operands, strict=True)}
+        arguments = {f"{self.name}.{name}": node for name, node in zip(self.names, operands, strict=True)}
         return inline(inner.outputs, inner.inputs, [arguments[str(node.name)] for node in inner.inputs])[0]
 
     def vjp(self, g: Node, *operands: Node, out: Node) -> tuple[Cotangent, ...] | None:
         """Its own derivative rule; None where the body is differentiated instead."""
         rule = self.definition.derivative
-        return None if rule is None else rule(g, *operands, out=out, **dict(self.options))
+        if rule is None:
+            return None
+        if not self.left_out:
+            return rule(g, *operands, out=out, **dict(self.options))
+        given = dict(zip(self.names, operands, strict=True))
+        cotangents = rule(g, *(given.get(name) for name in self.definition.operands), out=out, **dict(self.options))
+        return tuple(c for c, name in zip(cotangents, self.definition.operands, strict=True) if name in given)
 
     def __repr__(self) -> str:
         return f"{self.name}({', '.join(f'{key}={value!r}' for key, value in self.options)})"
@@ -134,12 +150,12 @@ class Composite(Op):
 def body(op: Composite, specs: tuple[Spec, ...]) -> Graph:
     """The graph of a composite for operands of these specs; its inputs are named ``name.operand``."""
     with apart():
-        inputs = [
-            build(Placeholder(), (), spec, name=f"{op.name}.{name}")
-            for name, spec in zip(op.definition.operands, specs, strict=True)
-        ]
+        given = {
+            name: build(Placeholder(), (), spec, name=f"{op.name}.{name}")
+            for name, spec in zip(op.names, specs, strict=True)
+        }
         try:
-            result = op.definition.function(*inputs, **dict(op.options))
+            result = op.definition.function(*(given.get(name) for name in op.definition.operands), **dict(op.options))
         except GraphnnError as error:
             # The operands inside the body mean nothing to the user: the message gets those of the call.
             raise type(error)(error.headline, *error.hints) from None
@@ -148,7 +164,7 @@ def body(op: Composite, specs: tuple[Spec, ...]) -> Graph:
             f"the body of {op.name} returns {type(result).__name__}, not a node",
             "A composite has one result. A function with several results needs no decorator.",
         )
-    graph, own = Graph(result), set(inputs)
+    graph, own = Graph(result), set(given.values())
     for node in graph:
         if isinstance(node.op, (Parameter, Placeholder, State)) and node not in own:
             other = node.name if node.name is not None and node.name.isidentifier() else "other"
@@ -174,8 +190,9 @@ def composite(
 ) -> Any:
     r"""Make a composite of a function of nodes; used as a decorator, with or without parentheses.
 
-    Its positional-only parameters are operands, all others static options, which must be hashable. The body uses no
-    parameters, states and inputs but its operands, and returns one node.
+    Its positional-only parameters are operands, all others static options, which must be hashable. An operand with the
+    default None may be left out; the function then gets None. The body uses no parameters, states and inputs but its
+    operands, and returns one node.
     ``@name.rule`` under it gives it a derivative of its own: ``rule(g, *operands, out, **options)`` returns the
     cotangents of the operands.
 

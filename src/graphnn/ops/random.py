@@ -11,13 +11,16 @@ from collections.abc import Mapping
 from graphnn.errors import DTypeError, GraphError, ShapeError
 from graphnn.ir.dtype import uint64
 from graphnn.ir.leaves import State
-from graphnn.ir.node import Node
+from graphnn.ir.node import Node, explain
 from graphnn.ir.op import Cotangent, Elementwise, General, Partial
 from graphnn.ir.spec import Shape, Spec, as_shape, shape_text
 
 
 class RandomBits(General):
-    """64 random bits for each element, from a stream state (key, step) and the number of the draw"""
+    """64 random bits for each element, from a stream state (key, step) and the number of the draw
+
+    Of a stack of states, each gives an array of its own.
+    """
 
     shape: Shape
     draw: int
@@ -25,14 +28,16 @@ class RandomBits(General):
 
     def infer(self, *specs: Spec) -> Spec:
         (stream,) = specs
-        if stream.dtype is not uint64 or stream.shape != (2,):
-            raise DTypeError(
-                f"random_bits: a stream is uint64[2] (key, step), not {stream}", "Make one: gn.stream(seed)."
-            )
-        return Spec(self.shape, uint64)
+        if stream.dtype is not uint64 or stream.shape[-1:] != (2,):
+            raise _no_stream(stream)
+        return Spec((*stream.shape[:-1], *self.shape), uint64)
 
     def vjp(self, g: Node, *operands: Node, out: Node) -> tuple[Cotangent, ...]:
         return (None,)
+
+
+def _no_stream(stream: Spec) -> DTypeError:
+    return DTypeError(f"random_bits: a stream is uint64[2] (key, step), not {stream}", "Make one: gn.stream(seed).")
 
 
 class Advance(Elementwise):
@@ -90,4 +95,6 @@ def random_bits(stream: Node, shape: object, *, draw: int = 0) -> Node:
     sizes = as_shape(shape)
     if not isinstance(draw, int) or draw < 0:
         raise ShapeError(f"random_bits: the number of a draw is an int from 0, not {draw!r} for {shape_text(sizes)}")
+    if stream.ndim > 1:
+        raise explain(_no_stream(stream.spec), (stream,))
     return RandomBits(sizes, draw)(stream)

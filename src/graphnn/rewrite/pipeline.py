@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from operator import is_
 
+from graphnn.ir.body import Body, map_bodies
+from graphnn.ir.graph import topological
 from graphnn.ir.leaves import Constant, DimSize, Iota
 from graphnn.ir.node import Node, make
 from graphnn.ir.op import Leaf, Op
 from graphnn.ir.rebuild import transform
 from graphnn.ir.source import on_behalf_of
 from graphnn.ops.composite import Composite
+from graphnn.rewrite import loops
+from graphnn.rewrite.products import products_out
 
 Keep = Callable[[Op], bool]
 
@@ -47,8 +51,18 @@ def intern(outputs: Sequence[Node], keep: Keep) -> list[Node]:
     return [new[node] for node in outputs]
 
 
+def simplify_loops(outputs: Sequence[Node], keep: Keep) -> list[Node]:
+    """All passes inside of loops and branches; then loops that compute the same -> one, with less in it."""
+    nodes = list(outputs)
+    if all(map_bodies(node.op, lambda body: Body((), ())) is node.op for node in topological(nodes)):
+        return nodes
+    nodes = loops.in_bodies(nodes, lambda ends: optimize(ends, keep))
+    nodes = loops.fuse(nodes, lambda ends: intern(ends, keep))
+    return loops.prune(products_out(loops.hoist(loops.prune(nodes))))
+
+
 Pass = Callable[[Sequence[Node], Keep], list[Node]]
-PASSES: tuple[Pass, ...] = (expand_composites, intern)
+PASSES: tuple[Pass, ...] = (expand_composites, intern, simplify_loops, intern)
 
 
 def optimize(outputs: Sequence[Node], keep: Keep = lambda op: False) -> list[Node]:

@@ -15,6 +15,7 @@ from graphnn.ir.dtype import as_dtype
 from graphnn.ir.leaves import placeholder
 from graphnn.ir.node import Node
 from graphnn.ir.op import Op
+from graphnn.ops.results import Result
 from graphnn.testing.domains import REAL, Domain
 
 Shape = tuple[int, ...]
@@ -95,8 +96,9 @@ class OpCase:
 
     @property
     def op(self) -> Op:
-        """The op of the node that `build` makes for the first sample."""
-        return self.node(self.samples[0], self.dtypes[-1])[0].op
+        """The op of the node that `build` makes for the first sample; where that is one of several results, their op."""
+        node = self.node(self.samples[0], self.dtypes[-1])[0]
+        return node.inputs[0].op if isinstance(node.op, Result) else node.op
 
     @property
     def broadcasts(self) -> bool:

@@ -101,6 +101,14 @@ def distinct(gap: float = 0.5) -> Domain:
     return Domain("distinct", spread)
 
 
+def irregular(start: float = 0.0) -> Domain:
+    """Numbers from -1.3 to 1.3 that are in no simple relation: for operations whose derivatives cancel where all are equal."""
+    return Domain(
+        f"irregular from {start}",
+        lambda u: np.sin(start + 2.3 * np.arange(u.size)).reshape(u.shape) + 0.3 * np.tanh(u),
+    )
+
+
 def near_grid(offset: float = 0.0, period: float = 1.0, jitter: float = 0.15) -> Domain:
     """Numbers near ``period * (k + offset)`` for whole k.
 

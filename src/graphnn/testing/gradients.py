@@ -10,6 +10,7 @@ import numpy as np
 from graphnn.compile.function import Function, function
 from graphnn.errors import DifferentiationError, GraphError
 from graphnn.ir.arrays import Array
+from graphnn.ir.body import Body, map_bodies, symbol
 from graphnn.ir.dtype import float64
 from graphnn.ir.graph import Graph
 from graphnn.ir.leaves import Placeholder, Variable, placeholder
@@ -284,7 +285,16 @@ def _in_float64(outputs: list[Node], feeds: Mapping[Node, Any]) -> tuple[list[No
         if isinstance(node.op, Advance):
             # A state must not move on between two evaluations, or each would draw other numbers: it follows itself.
             return Advance()(operands[0], operands[1], operands[1])
-        return None
+        bodies = map_bodies(node.op, widened_body)
+        return (
+            None if bodies is node.op else bodies(*[astype(x, float64) if x.dtype.is_floating else x for x in operands])
+        )
+
+    def widened_body(body: Body) -> Body:
+        own = {x: symbol(x.label, x.spec.with_dtype(float64) if x.dtype.is_floating else x.spec) for x in body.inputs}
+        inner = transform(body.outputs, widened, own)
+        ends = [astype(inner[n], float64) if n.dtype.is_floating else inner[n] for n in body.outputs]
+        return Body(own.values(), ends)
 
     replaced = {bound.get(leaf, leaf): new for leaf, new in inputs.items()}
     made = transform(outputs, widened, replaced)

@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from graphnn.errors import DifferentiationError
 from graphnn.ir import tree
-from graphnn.ir.leaves import Placeholder, constant
-from graphnn.ir.node import Node, build, operand_rows
+from graphnn.ir.dims import Size
+from graphnn.ir.dtype import int64
+from graphnn.ir.leaves import Iota, constant
+from graphnn.ir.node import Node
 from graphnn.ir.rebuild import substitute
-from graphnn.ir.source import apart, user_source
-from graphnn.ops.movement import Reshape, stack
+from graphnn.ops.bitwise import astype
+from graphnn.ops.movement import Reshape, broadcast_to, expand_dims, permute_dims
+from graphnn.transform.batching import batch
+from graphnn.transform.batching.rules import symbol
 from graphnn.transform.forward import jvp
 from graphnn.transform.reverse import check_floating, checked_targets, directions, gradient, vjp
 
@@ -21,9 +24,9 @@ from graphnn.transform.reverse import check_floating, checked_targets, direction
 def jacobian(y: Node, x: Node, *, allow_unused: bool = False) -> Node:
     """All derivatives ``d y[i] / d x[j]``, as an array of the shape ``y.shape + x.shape``.
 
-    Built row by row in reverse mode, or column by column in forward mode, whichever is fewer; so the sizes must be
-    numbers, and the graph grows with the smaller of both. Zeros where y does not depend on x and `allow_unused` is set.
-    `jacrev` and `jacfwd` choose the mode.
+    All rows are computed at once in reverse mode, or all columns in forward mode, whichever are fewer: one pass, over the
+    batch of all unit arrays. Where one size is a name and the other a number, the number counts as less. Zeros where y does
+    not depend on x and `allow_unused` is set. `jacrev` and `jacfwd` choose the mode.
 
     >>> x = gn.placeholder("x", (2,))
     >>> gn.evaluate(gn.jacobian(x * x, x), {x: [3.0, 4.0]})
@@ -34,7 +37,7 @@ def jacobian(y: Node, x: Node, *, allow_unused: bool = False) -> Node:
 
 
 def jacfwd(y: Node, x: Node, *, allow_unused: bool = False) -> Node:
-    """`jacobian` in forward mode: one pass for each element of x, ``J[:, j] = jvp(y, x, e_j)``.
+    """`jacobian` in forward mode, in one pass for all elements of x: ``J[:, j] = jvp(y, x, e_j)``.
 
     >>> x = gn.placeholder("x", (2,))
     >>> gn.evaluate(gn.jacfwd(x[0] * x, x), {x: [3.0, 4.0]})
@@ -45,7 +48,7 @@ def jacfwd(y: Node, x: Node, *, allow_unused: bool = False) -> Node:
 
 
 def jacrev(y: Node, x: Node, *, allow_unused: bool = False) -> Node:
-    """`jacobian` in reverse mode: one pass for each element of y, ``J[i, :] = vjp(y, x, e_i)``.
+    """`jacobian` in reverse mode, in one pass for all elements of y: ``J[i, :] = vjp(y, x, e_i)``.
 
     >>> x = gn.placeholder("x", (2,))
     >>> gn.evaluate(gn.jacrev(x[0] * x, x), {x: [3.0, 4.0]})
@@ -58,30 +61,31 @@ def jacrev(y: Node, x: Node, *, allow_unused: bool = False) -> Node:
 def _jacobian(name: str, y: Node, x: Node, allow_unused: bool, forward: bool | None = None) -> Node:
     check_floating(name, [y], "the output")
     checked_targets(name, [y], [x], allow_unused)
-    rows, columns = (_count(name, node, (y, x)) for node in (y, x))
+    rows, columns = y.spec.size, x.spec.size
     if 0 in (rows, columns):
-        return Reshape((*y.shape, *x.shape))(constant(np.zeros(0, x.dtype.numpy)))
-    if rows < columns if forward is None else not forward:
-        lines = [vjp([y], x, [constant(unit, y.dtype)], allow_unused=True) for unit in _units(rows, y)]
-        return Reshape((*y.shape, *x.shape))(stack(lines))
-    lines = [jvp(y, [x], [constant(unit, x.dtype)], allow_unused=True) for unit in _units(columns, x)]
-    return Reshape((*y.shape, *x.shape))(stack(lines, axis=-1))
+        return broadcast_to(constant(np.zeros((), x.dtype.numpy)), (*y.shape, *x.shape))
+    if _is_shorter(rows, columns) if forward is None else not forward:
+        g = symbol(y.spec, f"cotangent of {y.label}")
+        line = vjp([y], x, [g], allow_unused=True)
+        return Reshape((*y.shape, *x.shape))(_for_each_unit(line, g, rows))
+    t = symbol(x.spec, f"tangent of {x.label}")
+    lines = _for_each_unit(jvp(y, [x], [t], allow_unused=True), t, columns)
+    return Reshape((*y.shape, *x.shape))(permute_dims(lines, (*range(1, lines.ndim), 0)))
 
 
-def _units(count: int, node: Node) -> list[np.ndarray[Any, Any]]:
-    return [row.reshape(node.shape) for row in np.eye(count)]
+def _is_shorter(rows: Size, columns: Size) -> bool:
+    """Whether there are fewer rows than columns; a number counts as less than a name, which is a batch as a rule."""
+    if isinstance(rows, int) and isinstance(columns, int):
+        return rows < columns
+    return isinstance(rows, int) or not isinstance(columns, int)
 
 
-def _count(name: str, node: Node, operands: tuple[Node, Node]) -> int:
-    size = node.spec.size
-    if not isinstance(size, int):
-        raise DifferentiationError(
-            f"{name}: the size of {node.label} is not a number yet: {node.spec}",
-            "A Jacobian needs known sizes; give the placeholder numbers instead of names, or use gn.vjp and gn.jvp.",
-            operands=operand_rows(operands, ("of", "by")),
-            at=str(user_source() or ""),
-        )
-    return size
+def _for_each_unit(line: Node, direction: Node, count: Size) -> Node:
+    """A line of a Jacobian for all unit arrays in the place of its direction, at once."""
+    number = Iota(count, int64)()
+    units = Reshape((count, *direction.shape))(astype(expand_dims(number, axis=1) == number, direction.dtype))
+    ((lines, is_batched),) = batch([line], {direction: units})
+    return lines if is_batched else broadcast_to(lines, (count, *lines.shape))
 
 
 def hessian(loss: Node, x: Node) -> Node:
@@ -142,8 +146,7 @@ def linearize(outputs: Any, wrt: Any, *, allow_unused: bool = False) -> tuple[An
     ends = [leaf for _, leaf in tree.leaves(outputs)]
     check_floating("linearize", ends, "an output")
     checked_targets("linearize", ends, nodes, allow_unused)
-    with apart():
-        symbols = [build(Placeholder(), (), node.spec, name=f"tangent of {node.label}") for node in nodes]
+    symbols = [symbol(node.spec, f"tangent of {node.label}") for node in nodes]
     pushed = jvp(ends, nodes, symbols, allow_unused=allow_unused)
 
     def push(tangents: Any) -> Any:

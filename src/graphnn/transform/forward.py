@@ -9,16 +9,18 @@ from graphnn.errors import DifferentiationError
 from graphnn.ir import tree
 from graphnn.ir.leaves import Placeholder, constant
 from graphnn.ir.node import Node, build, explain
-from graphnn.ir.op import Elementwise, General, Linear
+from graphnn.ir.op import Elementwise, General, Linear, Multi
 from graphnn.ir.source import apart, serving
 from graphnn.ops.arithmetic import negative
 from graphnn.ops.bitwise import astype
 from graphnn.ops.composite import Composite
 from graphnn.ops.movement import broadcast_to
 from graphnn.ops.reduction import sum
+from graphnn.ops.results import Result, results_of
 from graphnn.transform.reverse import (
     Pull,
     active_between,
+    as_pull,
     check_floating,
     checked_targets,
     directions,
@@ -36,13 +38,26 @@ def forward_pass(
 ) -> dict[Node, Node]:
     """The tangents of all nodes between the given ones and the outputs; without an entry it is zero."""
     found = dict(tangents)
-    for node in active_between(outputs, frozenset(tangents), stop):
+    bundles: dict[Node, tuple[Node | None, ...]] = {}
+    active = active_between(outputs, frozenset(tangents), stop)
+    read: dict[Node, set[int]] = {}
+    for node in active:
+        if isinstance(node.op, Result):
+            read.setdefault(node.inputs[0], set()).add(node.op.index)
+    for node in active:
         if node in stop:
             continue
-        pushed = tuple(found.get(operand) for operand in node.inputs)
+        pushed: tuple[Node | None, ...]
+        if isinstance(node.op, Result):
+            pushed = (bundles[node.inputs[0]][node.op.index] if node.inputs[0] in bundles else None,)
+        else:
+            pushed = tuple(found.get(operand) for operand in node.inputs)
         if any(tangent is not None for tangent in pushed):
             with serving(node if serve is None else serve, "forward"):
-                tangent = push(node, pushed)
+                if isinstance(node.op, Multi):
+                    bundles[node] = _push_bundle(node.op, node, pushed, read.get(node, set()))
+                    continue
+                tangent = pushed[0] if isinstance(node.op, Result) else push(node, pushed)
                 if tangent is not None:
                     tangent = _fit(tangent, node)
                     # A node of `wrt` may depend on another one: then both their tangents count.
@@ -82,30 +97,58 @@ def push(node: Node, tangents: tuple[Node | None, ...]) -> Node | None:
     return _push_by_pulling(node, tangents)
 
 
+def _push_bundle(op: Multi, node: Node, tangents: tuple[Node | None, ...], read: set[int]) -> tuple[Node | None, ...]:
+    """The tangents of the results of an operation with several, at least of those that are read."""
+    outs = results_of(node)
+    own = op.jvp(tangents, *node.inputs, outs=outs)
+    if own is not NotImplemented:
+        return own
+    gs = [g if i in read else None for i, g in enumerate(_symbols(outs))]
+    pulls = op.vjp(tuple(gs), *node.inputs, outs=outs)
+    found = _linear_in(gs, [as_pull(pull) for pull in pulls], tangents, node, outs)
+    return tuple(found)
+
+
 def _push_by_pulling(node: Node, tangents: tuple[Node | None, ...]) -> Node | None:
     """J t from the rule for g J: that is linear in g, so differentiating ``sum(g J * t)`` by g gives it back."""
-    with apart():
-        g = build(Placeholder(), (), node.spec, name="g")
+    gs = _symbols((node,))
     wanted = [tangent is not None for tangent in tangents]
+    assert gs[0] is not None
+    return _linear_in(gs, pulls_of(node, Pull(gs[0]), wanted), tangents, node, (node,))[0]
+
+
+def _symbols(results: Sequence[Node]) -> list[Node | None]:
+    with apart():
+        return [build(Placeholder(), (), out.spec, name="g") if out.dtype.is_floating else None for out in results]
+
+
+def _linear_in(
+    gs: Sequence[Node | None],
+    pulls: Sequence[Pull | None],
+    tangents: Sequence[Node | None],
+    node: Node,
+    results: Sequence[Node],
+) -> list[Node | None]:
+    """The derivative of ``sum(pull * tangent)``, summed over the operands, by each of the cotangents `gs`."""
     total: Node | None = None
-    for pull, tangent in zip(pulls_of(node, Pull(g), wanted), tangents, strict=True):
+    for pull, tangent in zip(pulls, tangents, strict=True):
         if pull is not None and tangent is not None:
             term = sum(astype(pull.materialized(), tangent.dtype) * tangent)
             total = term if total is None else total + term
     if total is None:
-        return None
-    stop = frozenset((*node.inputs, node, *(t for t in tangents if t is not None)))
-    adjoints, _ = reverse_pass([total], [Pull(constant(1.0, total.dtype))], [g], stop)
-    if g not in adjoints:
-        return None
-    out = adjoints[g].materialized()
-    if _depends(out, g):
-        error = DifferentiationError(
-            f"{node.op.name}: its rule is not linear in the cotangent, so it gives no derivative in forward mode",
-            "Use reverse mode: gn.grad, gn.vjp or gn.jacrev.",
-        )
-        raise explain(error, node.inputs, node)
-    return out
+        return [None] * len(gs)
+    stop = frozenset((*node.inputs, *results, node, *(t for t in tangents if t is not None)))
+    symbols = [g for g in gs if g is not None]
+    adjoints, _ = reverse_pass([total], [Pull(constant(1.0, total.dtype))], symbols, stop)
+    outs = [adjoints[g].materialized() if g is not None and g in adjoints else None for g in gs]
+    for out in outs:
+        if out is not None and any(_depends(out, g) for g in symbols):
+            error = DifferentiationError(
+                f"{node.op.name}: its rule is not linear in the cotangent, so it gives no derivative in forward mode",
+                "Use reverse mode: gn.grad, gn.vjp or gn.jacrev.",
+            )
+            raise explain(error, node.inputs, node)
+    return outs
 
 
 def _depends(node: Node, on: Node) -> bool:

@@ -14,7 +14,7 @@ from graphnn.ir import tree
 from graphnn.ir.graph import topological
 from graphnn.ir.leaves import Parameter, Placeholder, constant
 from graphnn.ir.node import Node, explain, operand_rows
-from graphnn.ir.op import Elementwise, General, Linear, Masked
+from graphnn.ir.op import Elementwise, General, Linear, Masked, Multi
 from graphnn.ir.source import serving, user_source
 from graphnn.ir.spec import shape_text
 from graphnn.ops.arithmetic import negative
@@ -24,6 +24,7 @@ from graphnn.ops.composite import Composite
 from graphnn.ops.movement import Reshape, broadcast_to
 from graphnn.ops.operands import as_node
 from graphnn.ops.reduction import Any_, Sum
+from graphnn.ops.results import Result, results_of
 
 
 class Pull:
@@ -89,6 +90,13 @@ def reverse_pass(
         if not contributions:
             continue
         with serving(node if serve is None else serve, "reverse"):
+            if isinstance(node.op, Multi):
+                if node not in stop:
+                    for position, pull in enumerate(_bundle_pulls(node.op, node, contributions)):
+                        operand = node.inputs[position]
+                        if pull is not None and operand in active:
+                            arriving.setdefault(operand, []).append(Contribution(node, position, _fit(pull, operand)))
+                continue
             adjoint = _total([c.pull for c in contributions])
             if record:
                 steps.append(Step(node, tuple(contributions), adjoint))
@@ -98,6 +106,9 @@ def reverse_pass(
                 continue
             wanted = [operand in active for operand in node.inputs]
             if True not in wanted:
+                continue
+            if isinstance(node.op, Result):  # its bundle collects what comes from all results
+                arriving.setdefault(node.inputs[0], []).append(Contribution(node, node.op.index, Pull(*adjoint)))
                 continue
             for position, pull in enumerate(pulls_of(node, adjoint, wanted)):
                 if pull is not None and wanted[position]:
@@ -111,7 +122,7 @@ def active_between(outputs: Sequence[Node], targets: frozenset[Node], stop: froz
     """The nodes between the targets and the outputs, in topological order, that carry a derivative."""
     active: dict[Node, None] = {}
     for node in topological(outputs, stop):
-        if not node.dtype.is_floating:
+        if not node.spec.differentiable:
             continue
         flows = node not in stop and not isinstance(node.op, StopGradient)
         if node in targets or (flows and any(operand in active for operand in node.inputs)):
@@ -150,10 +161,22 @@ def pulls_of(node: Node, adjoint: Pull, wanted: list[bool]) -> list[Pull | None]
         rule = op.vjp(g, *operands, out=node)
     else:
         raise DifferentiationError(f"{op.name} has no derivative rule", at=str(node.source or ""))
-    return [_joined(cotangent, mask) for cotangent in rule]
+    return [as_pull(cotangent, mask) for cotangent in rule]
 
 
-def _joined(cotangent: Node | Masked | None, mask: Node | None) -> Pull | None:
+def _bundle_pulls(op: Multi, node: Node, contributions: list[Contribution]) -> list[Pull | None]:
+    """The contributions of an operation with several results to its operands."""
+    outs = list(results_of(node))
+    arrived: dict[int, list[Pull]] = {}
+    for reader, index, pull in contributions:
+        outs[index] = reader
+        arrived.setdefault(index, []).append(pull)
+    gs = tuple([_total(arrived[i]).materialized() if i in arrived else None for i in range(len(outs))])
+    return [as_pull(cotangent) for cotangent in op.vjp(gs, *node.inputs, outs=tuple(outs))]
+
+
+def as_pull(cotangent: Node | Masked | None, mask: Node | None = None) -> Pull | None:
+    """What a rule gives for one operand, on its way; `mask` is that of the result's cotangent."""
     if cotangent is None:
         return None
     if isinstance(cotangent, Masked):
@@ -165,7 +188,7 @@ def _composite_pulls(op: Composite, node: Node, adjoint: Pull, wanted: list[bool
     g, mask = adjoint if op.elementwise else Pull(adjoint.materialized())
     rule = op.vjp(g, *node.inputs, out=node)
     if rule is not None:
-        return [_joined(cotangent, mask) for cotangent in rule]
+        return [as_pull(cotangent, mask) for cotangent in rule]
     inner = op.expand(*node.inputs)
     targets = [operand for operand, want in zip(node.inputs, wanted, strict=True) if want]
     found, _ = reverse_pass([inner], [Pull(g, mask)], targets, frozenset(node.inputs), serve=node)
@@ -356,10 +379,10 @@ def checked_targets(name: str, outputs: Sequence[Node], wrt: Any, allow_unused: 
         return targets
     reached = set(everything)
     # A derivative flows along floating-point nodes only.
-    smooth = {node for node in outputs if node.dtype.is_floating}
+    smooth = {node for node in outputs if node.spec.differentiable}
     for node in reversed(everything):
         if node in smooth:
-            smooth.update(operand for operand in node.inputs if operand.dtype.is_floating)
+            smooth.update(operand for operand in node.inputs if operand.spec.differentiable)
     for node in targets:
         if node not in reached:
             raise DifferentiationError(
@@ -401,7 +424,7 @@ def _cut_path(name: str, outputs: Sequence[Node], target: Node, everything: Sequ
         if node.index <= target.index:
             continue
         for operand in node.inputs:
-            if operand in smooth and node.dtype.is_floating:
+            if operand in smooth and node.spec.differentiable:
                 smooth.add(node)
             if operand in came_from:
                 came_from.setdefault(node, operand)

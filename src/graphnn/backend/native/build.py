@@ -17,8 +17,10 @@ from graphnn.errors import LoweringError
 from graphnn.ir.graph import topological
 from graphnn.ir.leaves import Constant, Iota
 from graphnn.ir.node import Node
+from graphnn.ir.spec import Bundle
 from graphnn.ops.contraction import Contract
 from graphnn.ops.reduction import Sum
+from graphnn.ops.results import Result
 
 _LOWERINGS = (elementwise, exponential, indexing, movement, random)  # importing them registers what they lower
 
@@ -51,6 +53,8 @@ class _Maker:
         return whole(item)
 
     def _moved(self, node: Node) -> View | None:
+        if isinstance(node.op, Result) or isinstance(node.spec, Bundle):
+            return None
         first = self.views[node.inputs[0]]
         if reduces(node):
             # What is reduced along axes of size 1 is there already.
@@ -82,6 +86,8 @@ class _Maker:
 
     def _computed(self, node: Node) -> Item:
         operands = [self.views[operand] for operand in node.inputs]
+        if isinstance(node.op, Result) or isinstance(node.spec, Bundle):
+            return self._by_numpy(node, operands)
         terms = self._terms(node, operands) if isinstance(node.op, Contract) else None
         if terms is not None and terms.shape == node.shape:
             return terms
@@ -112,6 +118,11 @@ class _Maker:
         if item.role == "host":
             item.operands = [Access(view.item, view.offset, view.strides) for view in operands]
             item.wide = ()
+        return item
+
+    def _by_numpy(self, node: Node, operands: list[View]) -> Item:
+        item = self.new("host", node, node.shape, node.dtype)
+        item.operands = [Access(view.item, view.offset, view.strides) for view in operands]
         return item
 
     def _terms(self, node: Node, operands: list[View]) -> Item | None:

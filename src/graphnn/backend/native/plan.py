@@ -32,6 +32,8 @@ from graphnn.errors import ExecutionError
 from graphnn.ir.arrays import Array
 from graphnn.ir.node import Node
 from graphnn.ir.op import Op
+from graphnn.ir.spec import Bundle
+from graphnn.ops.results import Result
 
 _LONG = 100_000
 """Elements computed in a call that lets other Python threads run meanwhile; for fewer, switching would take as long."""
@@ -347,11 +349,19 @@ class Plan:
         operands = [_array(values[access.item], access, shape) for access, shape in step.operands]
         try:
             with np.errstate(all="ignore"):
-                made = np.asarray(step.kernel(*operands))
+                made = step.kernel(*operands)
         except Exception as error:
+            if isinstance(error, ExecutionError) and error.at:  # inside of a loop: it says already where
+                raise
             raise failure(node, operands, error) from error
+        if isinstance(node.spec, Bundle):
+            values[item] = frame.arrays[item] = made
+            return
+        made = np.asarray(made)
         if made.base is not None or not made.flags.c_contiguous or any(made is o for o in operands):
             made = np.array(made, order="C")
+        elif isinstance(node.op, Result):  # its array is in the bundle, too
+            made = made.copy()
         values[item] = frame.arrays[item] = made
         if item.output >= 0:
             results[item.output] = made
@@ -359,7 +369,9 @@ class Plan:
 
 
 def _array(base: Array, access: Access, shape: tuple[int, ...]) -> Array:
-    """The view of an array that an access describes."""
+    """The view of an array that an access describes; the results of an operation with several as they are."""
+    if not isinstance(base, np.ndarray):
+        return base
     if shape == base.shape and access.offset == 0 and access.strides == contiguous(shape):
         return base
     if 0 in shape:

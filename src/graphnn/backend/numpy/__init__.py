@@ -2,7 +2,9 @@
 
 from graphnn.backend.numpy import (
     contraction,
+    control,
     cumulative,
+    decompositions,
     elementwise,
     host,
     indexing,
@@ -10,8 +12,10 @@ from graphnn.backend.numpy import (
     movement,
     random,
     reduction,
+    results,
     sorting,
     special,
+    spectral,
     updates,
     windows,
 )
@@ -21,7 +25,9 @@ from graphnn.backend.numpy.plan import NumpyBackend
 __all__ = [
     "NumpyBackend",
     "contraction",
+    "control",
     "cumulative",
+    "decompositions",
     "elementwise",
     "host",
     "indexing",
@@ -30,8 +36,10 @@ __all__ = [
     "movement",
     "random",
     "reduction",
+    "results",
     "sorting",
     "special",
+    "spectral",
     "updates",
     "windows",
 ]

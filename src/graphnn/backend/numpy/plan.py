@@ -15,6 +15,7 @@ from graphnn.ir.arrays import Array
 from graphnn.ir.leaves import Constant, Iota
 from graphnn.ir.node import Node, operand_rows
 from graphnn.ir.op import Op
+from graphnn.ops.results import Result
 
 
 class NumpyBackend:
@@ -28,15 +29,17 @@ class NumpyBackend:
 
     def compile(
         self, outputs: Sequence[Node], arguments: Sequence[Node], debug: str | None = None, form: Form | None = None
-    ) -> _Plan:
+    ) -> Plan:
         """Plan the graph; ``debug="nan"`` finds the node that makes the first NaN or infinity of a result."""
-        return _Plan(outputs, arguments, debug)
+        return Plan(outputs, arguments, debug)
 
 
-class _Plan:
+class Plan:
+    """The kernels of a graph in order, with the slots of their operands."""
+
     reason = ""  # why NumPy runs it, where another backend was asked for
 
-    def __init__(self, outputs: Sequence[Node], arguments: Sequence[Node], debug: str | None) -> None:
+    def __init__(self, outputs: Sequence[Node], arguments: Sequence[Node], debug: str | None = None) -> None:
         plan: Schedule = schedule(outputs, arguments, keep_all=debug is not None)
         self.debug = debug
         self.nodes = [step.node for step in plan.steps]
@@ -58,31 +61,42 @@ class _Plan:
         return "\n".join(lines)
 
     def __call__(self, arguments: Sequence[Array]) -> list[Array]:
+        # NaN and infinity are values here, not warnings; debug="nan" is there to find them.
+        with np.errstate(all="ignore"):
+            values = self._execute(arguments)
+        if self.debug is not None:
+            self._check_finite(values)
+        taken = {id(array) for array in arguments}
+        return [self._own(values[slot], taken) for slot in self.outputs]
+
+    def run(self, arguments: Sequence[Any]) -> list[Any]:
+        """The outputs as they are: they may be views, and share memory with arguments. For graphs inside of others."""
+        values = self._execute(arguments)
+        return [values[slot] for slot in self.outputs]
+
+    def _execute(self, arguments: Sequence[Any]) -> list[Any]:
         values = self.template.copy()
         for slot, array in zip(self.arguments, arguments, strict=True):
             values[slot] = array
         step = 0
         try:
-            # NaN and infinity are values here, not warnings; debug="nan" is there to find them.
-            with np.errstate(all="ignore"):
-                for step, (kernel, operands, slot, free) in enumerate(self.steps):  # noqa: B007
-                    count = len(operands)  # one and two, nearly all there are, go without a list of their own
-                    if count == 2:
-                        left, right = operands
-                        values[slot] = kernel(values[left], values[right])
-                    elif count == 1:
-                        values[slot] = kernel(values[operands[0]])
-                    else:
-                        values[slot] = kernel(*[values[i] for i in operands])
-                    for i in free:
-                        values[i] = None
+            for step, (kernel, operands, slot, free) in enumerate(self.steps):  # noqa: B007
+                count = len(operands)  # one and two, nearly all there are, go without a list of their own
+                if count == 2:
+                    left, right = operands
+                    values[slot] = kernel(values[left], values[right])
+                elif count == 1:
+                    values[slot] = kernel(values[operands[0]])
+                else:
+                    values[slot] = kernel(*[values[i] for i in operands])
+                for i in free:
+                    values[i] = None
         except Exception as error:
+            if isinstance(error, ExecutionError) and error.at:  # inside of a loop: it says already where
+                raise
             operands = self.steps[step][1]
             raise failure(self.nodes[step], [values[i] for i in operands], error) from error
-        if self.debug is not None:
-            self._check_finite(values)
-        taken = {id(array) for array in arguments}
-        return [self._own(values[slot], taken) for slot in self.outputs]
+        return values
 
     def _own(self, value: Any, taken: set[int]) -> Array:
         # Results belong to the caller alone: views, inputs, constants and doubles are copied.
@@ -95,6 +109,9 @@ class _Plan:
 
     def _check_finite(self, values: list[Any]) -> None:
         operands = {slot: inputs for _, inputs, slot, _ in self.steps}
+        for (_, inputs, slot, _), node in zip(self.steps, self.nodes, strict=True):
+            if isinstance(node.op, Result):  # what made it is the operation with all the results
+                operands[slot] = operands[inputs[0]]
         # All values that are not finite and from which a result is computed that is not finite either.
         bad = {slot for slot in self.outputs if not _finite(values[slot])}
         stack = list(bad)
@@ -129,6 +146,7 @@ class _Plan:
             )
         step = next(i for i, (_, _, other, _) in enumerate(self.steps) if other == slot)
         node = self.nodes[step]
+        node = node.inputs[0] if isinstance(node.op, Result) else node
         rows = [
             row._replace(spec=f"{row.spec} {_range(values[i])}")
             for row, i in zip(operand_rows(node.inputs), operands[slot], strict=False)

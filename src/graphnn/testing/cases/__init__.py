@@ -6,17 +6,22 @@ from graphnn.testing.case import OpCase
 from graphnn.testing.cases import (
     activations,
     arithmetic,
+    attention,
     bitwise,
     comparison,
     contraction,
+    control,
     convolution,
     creation,
     cumulative,
+    decompositions,
     exponential,
+    grids,
     host,
     indexing,
     linalg,
     movement,
+    normalization,
     pooling,
     random,
     reduction,
@@ -24,6 +29,7 @@ from graphnn.testing.cases import (
     sorting,
     special,
     trigonometric,
+    unpooling,
     updates,
     windows,
 )
@@ -31,8 +37,9 @@ from graphnn.testing.cases import (
 _FILES = (
     arithmetic, comparison, exponential, trigonometric, bitwise, movement, reduction, contraction,
     indexing, sorting, cumulative, updates, random,
-    activations, creation, linalg, special,
-    windows, convolution, pooling, resize, host,
+    activations, creation, linalg, decompositions, special,
+    windows, convolution, pooling, resize, host, control,
+    normalization, attention, grids, unpooling,
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from graphnn.functions import activations as ops
 from graphnn.ir.arrays import Array
-from graphnn.testing.case import OpCase
+from graphnn.testing.case import BINARY, OpCase
 from graphnn.testing.domains import REAL, away_from
 
 _AWAY = away_from(0.0)
@@ -55,6 +55,21 @@ CASES = (
         lambda x: 0.5 * x * (1.0 + np.tanh(np.sqrt(2.0 / np.pi) * (x + 0.044715 * x**3))),
         name="gelu[tanh]",
     ),
+    OpCase(
+        ops.prelu, lambda x, a: np.where(x > 0, x, a * x), BINARY, (_AWAY, REAL), dtypes=("float32", "float64", "int64")
+    ),
+    OpCase(ops.celu, lambda x: _elu(x, 1.0), domain=_AWAY),
+    OpCase(lambda x: ops.celu(x, alpha=2.0), lambda x: 2.0 * _elu(x / 2.0, 1.0), domain=_AWAY, name="celu[alpha]"),
+    OpCase(ops.mish, lambda x: x * np.tanh(np.logaddexp(x, 0.0)), domain=_AWAY),
+    OpCase(ops.hard_sigmoid, lambda x: np.clip(x / 6.0 + 0.5, 0.0, 1.0), domain=away_from(-3.0, 3.0)),
+    OpCase(
+        lambda x: ops.hard_sigmoid(x, slope=0.5, offset=0.25),
+        lambda x: np.clip(0.5 * x + 0.25, 0.0, 1.0),
+        domain=away_from(-0.5, 1.5),
+        name="hard_sigmoid[slope]",
+    ),
+    OpCase(ops.hard_swish, lambda x: x * np.clip(x / 6.0 + 0.5, 0.0, 1.0), domain=away_from(-3.0, 3.0)),
+    OpCase(ops.softsign, lambda x: x / (1.0 + np.abs(x)), domain=_AWAY),
     OpCase(ops.softmax, lambda x: _softmax(x, axis=-1), _ALONG, REAL, no_scalar=_NO_AXES),
     OpCase(
         lambda x: ops.softmax(x, axis=0),

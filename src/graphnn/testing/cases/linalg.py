@@ -128,7 +128,7 @@ CASES = (
             no_scalar=_NO_AXES,
             no_empty="there is no largest element",
         )
-        for ord in (1, np.inf)
+        for ord in (1, np.inf, -1, -np.inf)
     ),
     OpCase(
         functions.matrix_trace,
