@@ -103,9 +103,9 @@ def test_training_a_convolution(stride):
         h = gn.max_pool(gn.relu(gn.conv2d(x, w, padding="same", stride=stride) + b), 2)
         loss = gn.mean(gn.square(gn.conv2d(h, v)))
         parameters = [w, v, b]
-        updates = {p: p - 0.1 * g for p, g in zip(parameters, gn.grad(loss, parameters), strict=True)}
+        updates = {p: p - 0.001 * g for p, g in zip(parameters, gn.grad(loss, parameters), strict=True)}
         step = gn.function([x], loss, updates=updates, backend=backend)
         losses = [step(data) for _ in range(2)]
         trained.append([*losses, *[p.value for p in parameters]])
     for expected, found in zip(*trained, strict=True):
-        np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-6)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
