@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphnn.backend.native import cumulative, elementwise, exponential, folding, indexing, movement, random
+from graphnn.backend.native import cumulative, elementwise, exponential, folding, indexing, movement, random, sorting
 from graphnn.backend.native.contraction import is_product, product_of
 from graphnn.backend.native.items import KINDS, Access, Item, Kernel, View, contiguous, is_whole, reads, whole
 from graphnn.backend.native.lower import lower, lower_whole, view_of
@@ -22,7 +22,15 @@ from graphnn.ops.contraction import Contract
 from graphnn.ops.reduction import Sum
 from graphnn.ops.results import Result
 
-_LOWERINGS = (cumulative, elementwise, exponential, folding, indexing, movement, random)  # importing them registers what they lower
+_LOWERINGS = (
+    cumulative,
+    elementwise,
+    exponential,
+    folding,
+    indexing,
+    movement,
+    random,
+)  # importing them registers what they lower
 
 
 class Items(NamedTuple):

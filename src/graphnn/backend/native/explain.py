@@ -10,6 +10,7 @@ from graphnn.backend.native.loops import is_literal
 from graphnn.backend.native.products import Product
 from graphnn.backend.native.regions import Group
 from graphnn.ir.source import Source
+from graphnn.ir.spec import Bundle
 
 if TYPE_CHECKING:
     from graphnn.backend.native.plan import Plan
@@ -47,8 +48,11 @@ def _operations(group: Group) -> str:
         name = "copy" if item.key == "copy" or item.node is None else item.node.op.name
         names[name] = names.get(name, 0) + 1
     listed = ", ".join(name if count == 1 else f"{name} x{count}" for name, count in names.items())
-    shape = group.items[0].wide or group.items[0].shape if group.closed else group.domain
-    return f"{list(shape)} {listed}"
+    first = group.items[0]
+    shape = list(first.wide or first.shape) if group.closed else list(group.domain)
+    if first.node is not None and isinstance(first.node.spec, Bundle):
+        return f"{first.node.op.name} {first.node.spec}"
+    return f"{shape} {listed}"
 
 
 def _places(group: Group) -> str:

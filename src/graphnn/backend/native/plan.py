@@ -14,17 +14,13 @@ import numpy as np
 
 from graphnn.backend.base import Executable, Form, failure, where_it_comes_from
 from graphnn.backend.native import convolution, jit, kernels
-from graphnn.backend.native.build import items_of
+from graphnn.backend.native.build import Items, items_of
 from graphnn.backend.native.call import MOST_RESULTS, Call, available, bind, text_of
 from graphnn.backend.native.call import Array as Slot
-from graphnn.backend.native.emit import Module
-from graphnn.backend.native.epilogue import absorb, kernel_of_product, settle
 from graphnn.backend.native.explain import report
-from graphnn.backend.native.items import Access, Item, Kernel, contiguous
-from graphnn.backend.native.loops import is_literal, kernel_of
-from graphnn.backend.native.memory import Arena
+from graphnn.backend.native.items import Access, Item, contiguous
 from graphnn.backend.native.products import Product
-from graphnn.backend.native.regions import Group, Regions
+from graphnn.backend.native.program import Program
 from graphnn.backend.native.target import host
 from graphnn.backend.numpy import NumpyBackend
 from graphnn.backend.numpy.lower import lower as lower_to_numpy
@@ -37,10 +33,6 @@ from graphnn.ops.results import Result
 
 _LONG = 100_000
 """Elements computed in a call that lets other Python threads run meanwhile; for fewer, switching would take as long."""
-
-
-_CALLS = 40
-"""Calls of kernels in one function of the module."""
 
 
 class NativeBackend:
@@ -116,56 +108,33 @@ class Plan:
     ) -> None:
         self.times = dict(times or {})
         started = time.perf_counter()
-        items, given, ends = items_of(outputs, arguments)
-        regions = Regions()
-        for item in items:
-            if item.role in ("element", "reduce", "kernel", "host"):
-                regions.add(item)
-        absorb(regions)
-        updated = _updated(form, given, ends) if form is not None else []
-        groups, in_place = regions.write_over(updated)
-        _mark_stored(groups)
-        settle(groups)
+        made = items_of(outputs, arguments)
+        updated = _updated(form, made) if form is not None else []
+        program = self.program = Program(made, updated)
+        given, ends = program.given, program.ends
         self.times["regions"] = time.perf_counter() - started
         started = time.perf_counter()
-        self.given, self.ends = given, ends
         self.outputs = [(item.shape, item.dtype.numpy, item.role == "host") for item in ends]
-        self.places: dict[Item, int] = {}  # the slots of the table; slot 0 is the arena
-        for item in [*given, *ends]:
-            self._slot(item)
-        self.arena = Arena(groups)
-        self.seen_by_host: set[Item] = set()
-        self.checked: list[Item] = []  # by the numbers with which segments say that one failed
-        self.fixed: dict[Item, Array] = {}
         module = host().module()
-        self.steps: list[Any] = []
-        self.kernels: list[tuple[str, Group]] = []
-        self.by_numpy = [group.items[0] for group in groups if group.items[0].role == "host"]
-        calls: list[str] = []
-        for group in groups:
-            if group.items[0].role == "host":
-                self._end_segment(module, calls)
-                self.steps.append(self._host_step(group.items[0]))
-            else:
-                kernel = _kernel(module, group)
-                calls.append("\n".join(self._call(kernel, group.items[0], len(calls))))
-                self.kernels.append((kernel.name, group))
-                if self.separate:
-                    self._end_segment(module, calls)
-        self._end_segment(module, calls)
+        program.emit(module, separate=self.separate)
+        self.by_numpy = [step for step in program.steps if isinstance(step, Item)]
+        self.seen_by_host = {access.item for item in self.by_numpy for access in item.operands}
+        for item in self.by_numpy:
+            program.slot(item)
+        self.arena, self.places, self.kernels = program.arena, program.places, program.kernels
         self.template = np.zeros(len(self.places) + 1, np.uint64)
-        for item, array in self.fixed.items():
+        for item, array in program.fixed.items():
             self.template[self.places[item]] = array.ctypes.data
         call = None
         # An input that is not used may have a size that nothing tells.
         known = all(isinstance(n, int) for item in given for n in item.shape)
-        few = len(ends) - len(in_place) <= MOST_RESULTS
-        if form is not None and known and few and self.steps == ["segment0"] and available():
-            call = self._call_of(form, in_place, groups)
+        few = len(ends) - len(program.in_place) <= MOST_RESULTS
+        if form is not None and known and few and program.steps == ["segment0"] and available():
+            call = self._call_of(form)
             module.add(text_of(call, len(self.template)))
         self.text = module.text
         self.times["text of the module"] = time.perf_counter() - started
-        self.native = any(isinstance(step, str) for step in self.steps)
+        self.native = bool(program.kernels)
         if self.native:
             started = time.perf_counter()
             kernels.link(self.text)
@@ -173,12 +142,12 @@ class Plan:
             started = time.perf_counter()
             self.library = jit.compile(self.text)
             self.times["machine code"] = time.perf_counter() - started
-            prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
-            self.steps = [
-                _Segment(prototype(self.library.address(step))) if isinstance(step, str) else step
-                for step in self.steps
-            ]
-        self.fixed_arrays = {item: item.value for item in items if item.role == "fixed"}
+        prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
+        self.steps = [
+            _host_step(step) if isinstance(step, Item) else _Segment(prototype(self.library.address(step)))
+            for step in program.steps
+        ]
+        self.fixed_arrays = {item: item.value for item in program.items if item.role == "fixed"}
         self._frames: list[_Frame] = []
         if call is not None and form is not None:
             cells = [variable.cell for variable in form.variables]
@@ -200,87 +169,29 @@ class Plan:
         start = -room.ctypes.data % 64
         return room[start : start + self.arena.size]
 
-    def _call_of(self, form: Form, in_place: set[Item], groups: list[Group]) -> Call:
+    def _call_of(self, form: Form) -> Call:
+        given, ends, in_place = self.program.given, self.program.ends, self.program.in_place
+
         def seen(item: Item) -> Slot:
             return Slot(item.shape, item.dtype.numpy, self.places[item])
 
-        first, count = len(self.given) - len(form.variables), len(self.ends) - len(form.updated)
-        updated = [(count + i, variable, self.ends[count + i] in in_place) for i, variable in enumerate(form.updated)]
-        work = sum(item.size for group in groups for item in group.items)
-        work += sum(item.key.work // 8 for group in groups for item in group.items if isinstance(item.key, Product))
+        first, count = len(given) - len(form.variables), len(ends) - len(form.updated)
+        updated = [(count + i, variable, ends[count + i] in in_place) for i, variable in enumerate(form.updated)]
+        work = sum(item.size for group in self.program.groups for item in group.items)
+        work += sum(
+            item.key.work // 8 for group in self.program.groups for item in group.items if isinstance(item.key, Product)
+        )
         return Call(
             "segment0",
-            tuple(map(seen, self.given[:first])),
-            tuple(map(seen, self.given[first:])),
-            tuple(map(seen, self.ends)),
+            tuple(map(seen, given[:first])),
+            tuple(map(seen, given[first:])),
+            tuple(map(seen, ends)),
             tuple(updated),
             count,
             form.single,
             # What is written over must not be read by another thread meanwhile.
             work > _LONG and not in_place,
         )
-
-    def _slot(self, item: Item) -> int:
-        return self.places.setdefault(item, len(self.places) + 1)
-
-    def _call(self, kernel: Kernel, item: Item, number: int) -> list[str]:
-        """The lines that call a kernel with the pointers of its items; a checked one ends the segment if it fails."""
-        lines, names = [], []
-        for i, pointed in enumerate(kernel.pointers):
-            if pointed is None:
-                names.append("ptr null")
-                continue
-            (given, element), name = pointed, f"%a{number}.{i}"
-            offset = element * given.dtype.bits // 8
-            if given in self.arena.offsets:
-                base, offset = "%arena", offset + self.arena.offsets[given]
-            else:
-                if given.role == "fixed":
-                    self.fixed[given] = given.value
-                base = name if offset == 0 else f"{name}b"
-                lines.append(f"{name}p = getelementptr inbounds ptr, ptr %table, i64 {self._slot(given)}")
-                lines.append(f"{base} = load ptr, ptr {name}p")
-            if base != name:
-                lines.append(f"{name} = getelementptr i8, ptr {base}, i64 {offset}")
-            names.append(f"ptr {name}")
-        if not kernel.checked:
-            return [*lines, f"call void @{kernel.name}({', '.join(names)})"]
-        self.checked.append(item)
-        result = f"%r{number}"
-        return [
-            *lines,
-            f"{result} = call i32 @{kernel.name}({', '.join(names)})",
-            f"{result}b = icmp eq i32 {result}, 0",
-            f"br i1 {result}b, label %c{number}, label %e{number}",
-            f"e{number}:",
-            f"ret i32 {len(self.checked)}",
-            f"c{number}:",
-        ]
-
-    def _end_segment(self, module: Any, calls: list[str]) -> None:
-        if not calls:
-            return
-        name = f"segment{len(self.steps)}"
-        # Long functions compile slowly: a long segment is a chain of shorter ones.
-        parts = [calls[i : i + _CALLS] for i in range(0, len(calls), _CALLS)]
-        for number, part in enumerate(parts[:-1]):
-            following = f"%s = tail call i32 @{name}.{number + 1}(ptr %table)"
-            module.add(_segment(f"internal i32 @{name}.{number}" if number else f"i32 @{name}", part, following))
-        number = len(parts) - 1
-        last = parts[-1]
-        module.add(_segment(f"internal i32 @{name}.{number}" if number else f"i32 @{name}", last, "%s = add i32 0, 0"))
-        self.steps.append(name)
-        calls.clear()
-
-    def _host_step(self, item: Item) -> _HostStep:
-        assert item.node is not None
-        operands = []
-        for access, node in zip(item.operands, item.node.inputs, strict=True):
-            self.seen_by_host.add(access.item)
-            operands.append((access, tuple(node.shape)))
-        if item.output < 0:
-            self._slot(item)
-        return _HostStep(lower_to_numpy(item.node.op, item.node), item, tuple(operands))  # type: ignore[arg-type]
 
     def __call__(self, arguments: Sequence[Array]) -> list[Array]:
         try:
@@ -292,33 +203,35 @@ class Plan:
             table[slot] = array.ctypes.data
         for shape, dtype, late in self.outputs:
             results.append(None if late else np.empty(shape, dtype))
-        for item, result in zip(self.ends, results, strict=True):
+        for item, result in zip(self.program.ends, results, strict=True):
             if result is not None:
                 table[self.places[item]] = result.ctypes.data
         values: dict[Item, Array] = {}
         if self.seen_by_host:
             values.update(frame.arrays)
             values.update(self.fixed_arrays)
-            values.update(zip(self.given, arguments, strict=True))
-            values.update((i, r) for i, r in zip(self.ends, results, strict=True) if r is not None)
+            values.update(zip(self.program.given, arguments, strict=True))
+            values.update((i, r) for i, r in zip(self.program.ends, results, strict=True) if r is not None)
         address = table.ctypes.data
         for step in self.steps:
-            if type(step) is _Segment:
+            if isinstance(step, _Segment):
                 failed = step.run(address)
                 if failed:
-                    raise self._error(self.checked[failed - 1], frame, arguments, results)
+                    raise self._error(self.program.checked[failed - 1], frame, values, arguments, results)
             else:
                 self._run_host(step, frame, values, results)
         self._frames.append(frame)
         return results  # type: ignore[return-value]
 
-    def _error(self, item: Item, frame: _Frame, arguments: Sequence[Array], results: list[Any]) -> Exception:
+    def _error(
+        self, item: Item, frame: _Frame, values: dict[Item, Array], arguments: Sequence[Array], results: list[Any]
+    ) -> Exception:
         """What NumPy raises for the node whose kernel failed; its operands are where they were."""
         node = item.node
         assert node is not None
         operands = []
         for access, operand in zip(item.operands, node.inputs, strict=True):
-            base = self._value(access.item, frame, arguments, results)
+            base = values[access.item] if access.item in values else self._value(access.item, frame, arguments, results)
             operands.append(_array(base, access, tuple(operand.shape)))  # type: ignore[arg-type]
         try:
             lower_to_numpy(node.op, node)(*operands)
@@ -330,15 +243,13 @@ class Plan:
 
     def _value(self, item: Item, frame: _Frame, arguments: Sequence[Array], results: list[Any]) -> Array:
         if item.role == "given":
-            return arguments[self.given.index(item)]
+            return arguments[self.program.given.index(item)]
         if item.role == "fixed":
             fixed: Array = item.value
             return fixed
         if item.output >= 0:
             result: Array = results[item.output]
             return result
-        if item.role == "host":
-            return frame.arrays[item]
         offset = self.arena.offsets[item]
         part: Array = frame.arena[offset : offset + item.bytes]
         return part.view(item.dtype.numpy).reshape(item.shape)
@@ -355,14 +266,14 @@ class Plan:
                 raise
             raise failure(node, operands, error) from error
         if isinstance(node.spec, Bundle):
-            values[item] = frame.arrays[item] = made
+            values[item] = made
             return
         made = np.asarray(made)
         if made.base is not None or not made.flags.c_contiguous or any(made is o for o in operands):
             made = np.array(made, order="C")
         elif isinstance(node.op, Result):  # its array is in the bundle, too
             made = made.copy()
-        values[item] = frame.arrays[item] = made
+        values[item] = made
         if item.output >= 0:
             results[item.output] = made
         frame.table[self.places[item]] = made.ctypes.data
@@ -382,32 +293,15 @@ def _array(base: Array, access: Access, shape: tuple[int, ...]) -> Array:
     )
 
 
-def _updated(form: Form, given: list[Item], ends: list[Item]) -> list[tuple[Item, Item]]:
+def _host_step(item: Item) -> _HostStep:
+    node = item.node
+    assert node is not None
+    operands = [(access, tuple(operand.shape)) for access, operand in zip(item.operands, node.inputs, strict=True)]
+    return _HostStep(lower_to_numpy(node.op, node), item, tuple(operands))  # type: ignore[arg-type]
+
+
+def _updated(form: Form, made: Items) -> list[tuple[Item, Item]]:
     """Pairs of a result and the variable that it becomes the value of."""
+    _, given, ends = made
     first, count = len(given) - len(form.variables), len(ends) - len(form.updated)
     return [(ends[count + i], given[first + variable]) for i, variable in enumerate(form.updated)]
-
-
-def _segment(head: str, calls: list[str], last: str) -> str:
-    body = "\n".join(["%arena = load ptr, ptr %table", *calls, last, "ret i32 %s"])
-    return f"define {head}(ptr %table) {{\n{body}\n}}"
-
-
-def _kernel(module: Module, group: Group) -> Kernel:
-    own = [item.kernel for item in group.items if item.kernel is not None]
-    if not own:
-        return kernel_of(module, group)
-    return own[0](module) if len(group.items) == 1 else kernel_of_product(module, group)
-
-
-def _mark_stored(groups: list[Group]) -> None:
-    """Mark what is needed outside the group that computes it, or is a result."""
-    for group in groups:
-        inside = set(group.items)
-        for item in group.items:
-            alone = item.role in ("host", "kernel") and len(group.items) == 1
-            if item.output >= 0 or alone:
-                item.stored = True
-            for access in item.operands:
-                if access.item not in inside and not is_literal(access.item):
-                    access.item.stored = True

@@ -67,7 +67,7 @@ class Regions:
         """Find the group of an item, or make a new one."""
         sources = list(dict.fromkeys(find(a.item.group) for a in item.operands if a.item.group is not None))
         sources.sort(key=lambda g: -g.index)
-        joined = None
+        joined = sources[0] if item.role == "part" else None
         if item.role in ("element", "reduce"):
             joined = next((g for g in sources if not g.closed and self._join(item, g, sources)), None)
         if joined is None:
