@@ -10,10 +10,11 @@ import numpy as np
 from graphnn.backend.native import cumulative, elementwise, exponential, folding, indexing, movement, random, sorting
 from graphnn.backend.native.contraction import is_product, product_of
 from graphnn.backend.native.items import KINDS, Access, Item, Kernel, View, contiguous, is_whole, reads, whole
-from graphnn.backend.native.lower import lower, lower_whole, view_of
+from graphnn.backend.native.lower import lower, lower_bundle, lower_whole, view_of
 from graphnn.backend.native.products import emit_product
 from graphnn.backend.native.reduction import reduces
 from graphnn.errors import LoweringError
+from graphnn.ir.dtype import uint8
 from graphnn.ir.graph import topological
 from graphnn.ir.leaves import Constant, Iota
 from graphnn.ir.node import Node
@@ -30,6 +31,7 @@ _LOWERINGS = (
     indexing,
     movement,
     random,
+    sorting,
 )  # importing them registers what they lower
 
 
@@ -46,6 +48,7 @@ class _Maker:
         self.items: list[Item] = []
         self.views: dict[Node, View] = {}
         self.copies: dict[View, Item] = {}
+        self.parts: dict[Node, list[Item]] = {}  # the results of operations with several
 
     def new(self, role: str, node: Node | None, shape: Any, dtype: Any) -> Item:
         item = Item(len(self.items), role, node, tuple(shape), dtype)
@@ -61,7 +64,10 @@ class _Maker:
         return whole(item)
 
     def _moved(self, node: Node) -> View | None:
-        if isinstance(node.op, Result) or isinstance(node.spec, Bundle):
+        if isinstance(node.op, Result):
+            parts = self.parts.get(node.inputs[0])
+            return None if parts is None else whole(parts[node.op.index])
+        if isinstance(node.spec, Bundle):
             return None
         first = self.views[node.inputs[0]]
         if reduces(node):
@@ -94,6 +100,11 @@ class _Maker:
 
     def _computed(self, node: Node) -> Item:
         operands = [self.views[operand] for operand in node.inputs]
+        if isinstance(node.spec, Bundle):
+            parts = lower_bundle(node.op, node, operands, self)
+            if parts is not None:
+                self.parts[node] = parts
+                return parts[0]
         if isinstance(node.op, Result) or isinstance(node.spec, Bundle):
             return self._by_numpy(node, operands)
         terms = self._terms(node, operands) if isinstance(node.op, Contract) else None
@@ -131,6 +142,12 @@ class _Maker:
     def _by_numpy(self, node: Node, operands: list[View]) -> Item:
         item = self.new("host", node, node.shape, node.dtype)
         item.operands = [Access(view.item, view.offset, view.strides) for view in operands]
+        return item
+
+    def fixed(self, like: Item) -> Item:
+        """A constant with the value of another plan's."""
+        item = self.new("fixed", like.node, like.shape, like.dtype)
+        item.value = like.value
         return item
 
     def _terms(self, node: Node, operands: list[View]) -> Item | None:
@@ -172,6 +189,17 @@ class _Maker:
         return item
 
 
+def part_items(maker: _Maker, node: Node, room: int, operands: Sequence[View]) -> tuple[Item, list[Item]]:
+    """The memory that an operation with several results works in, which stands for it; and its results."""
+    assert isinstance(node.spec, Bundle)
+    anchor = maker.new("kernel", node, (room,), uint8)
+    anchor.operands = [Access(view.item, view.offset, view.strides) for view in operands]
+    anchor.value = [maker.new("part", node, part.shape, part.dtype) for part in node.spec.parts]
+    for item in anchor.value:
+        item.operands = [Access(anchor, 0, ())]
+    return anchor, anchor.value
+
+
 def items_of(outputs: Sequence[Node], arguments: Sequence[Node]) -> Items:
     """The items of a graph of concrete sizes."""
     make = _Maker()
@@ -191,10 +219,14 @@ def _needed(items: list[Item], ends: list[Item]) -> list[Item]:
     # What only arrays of size 0 depend on is not computed.
     live, stack = set(ends), list(ends)
     while stack:
-        for access in stack.pop().operands:
-            if access.item not in live:
-                live.add(access.item)
-                stack.append(access.item)
+        item = stack.pop()
+        others = [access.item for access in item.operands]
+        if item.role == "kernel" and item.value is not None:
+            others += item.value  # it writes all its results
+        for other in others:
+            if other not in live:
+                live.add(other)
+                stack.append(other)
     return [item for item in items if item in live]
 
 

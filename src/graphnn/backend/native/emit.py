@@ -361,6 +361,13 @@ class Builder:
         self.label(done)
 
     @contextmanager
+    def scope(self) -> Iterator[None]:
+        """Instructions that others, written later, do not follow on: their values are not used outside."""
+        self._known.append({})
+        yield
+        self._known.pop()
+
+    @contextmanager
     def when(self, condition: Value) -> Iterator[None]:
         """Instructions that run only where a scalar condition holds."""
         number = self.fresh("w")[2:]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from graphnn.backend.native.emit import Builder, Module, Value
@@ -28,6 +28,12 @@ def view_of(op: Op, node: Node, view: View) -> View | None:
 @functools.singledispatch
 def lower_whole(op: Op, node: Node, views: list[View], item: Item) -> Callable[[Module], Kernel] | None:
     """What emits the kernel of a node that is computed as a whole into `item`; None where there is none."""
+    return None
+
+
+@functools.singledispatch
+def lower_bundle(op: Op, node: Node, views: Sequence[View], maker: Any) -> list[Item] | None:
+    """The items of the results of an operation with several; None where NumPy runs it."""
     return None
 
 

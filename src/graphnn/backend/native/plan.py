@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphnn.backend.base import Executable, Form, failure, where_it_comes_from
-from graphnn.backend.native import convolution, jit, kernels
+from graphnn.backend.native import control, convolution, jit, kernels
 from graphnn.backend.native.build import Items, items_of
 from graphnn.backend.native.call import MOST_RESULTS, Call, available, bind, text_of
 from graphnn.backend.native.call import Array as Slot
@@ -31,6 +31,7 @@ from graphnn.ir.op import Op
 from graphnn.ir.spec import Bundle
 from graphnn.ops.results import Result
 
+_LOWERINGS = (control,)  # importing it registers loops and choices
 _LONG = 100_000
 """Elements computed in a call that lets other Python threads run meanwhile; for fewer, switching would take as long."""
 
@@ -230,13 +231,14 @@ class Plan:
         node = item.node
         assert node is not None
         operands = []
-        for access, operand in zip(item.operands, node.inputs, strict=True):
+        for access, operand in zip(item.operands, node.inputs, strict=False):  # of a loop, constants come after them
             base = values[access.item] if access.item in values else self._value(access.item, frame, arguments, results)
             operands.append(_array(base, access, tuple(operand.shape)))  # type: ignore[arg-type]
         try:
             lower_to_numpy(node.op, node)(*operands)
         except Exception as error:
-            return failure(node, operands, error)
+            inside = isinstance(error, ExecutionError) and error.at  # of a loop: it says already where
+            return error if inside else failure(node, operands, error)
         return ExecutionError(
             f"{node.op.name}: its native kernel failed, NumPy's did not", at=where_it_comes_from(node)
         )
