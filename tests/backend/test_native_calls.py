@@ -181,6 +181,17 @@ def test_no_update_is_lost_between_threads():
     assert n.value == 4001
 
 
+def test_what_does_not_fit_into_memory_is_an_error():
+    x = gn.placeholder("x", ("n",))
+    n = 2**22
+    table = gn.broadcast_to(gn.exp(x)[:, None], ("n", 2**38))
+    for outputs in (table, gn.sum(gn.cumulative_sum(table, axis=0))):
+        f = native([x], outputs)
+        for _ in range(2):
+            with pytest.raises(gn.ExecutionError, match="out of memory"):
+                f(np.zeros(n, np.float32))
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_forked_children_work():
     code = """

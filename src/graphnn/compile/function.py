@@ -130,10 +130,13 @@ class Function:
 
     def _do_directly(self, args: tuple[Any, ...]) -> Any:
         assert self._direct is not None
-        if not self.updates:
-            return self._direct(*args)
-        with self._turn:
-            return self._direct(*args)
+        try:
+            if not self.updates:
+                return self._direct(*args)
+            with self._turn:
+                return self._direct(*args)
+        except MemoryError:
+            return NotImplemented  # the longer way says what there is no memory for
 
     def _compile(self, key: tuple[tuple[int, ...], ...], arrays: list[Array]) -> Executable:
         arguments = self._signature.arguments

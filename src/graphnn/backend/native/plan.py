@@ -5,7 +5,9 @@ What has no native lowering runs through NumPy's, between the native segments.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -152,8 +154,9 @@ class Plan:
         self._frames: list[_Frame] = []
         if call is not None and form is not None:
             cells = [variable.cell for variable in form.variables]
-            self._bound = bind(self.library.address("call"), call, self.template, self._room(), cells)
-            self.direct = self._bound.function
+            with contextlib.suppress(MemoryError):  # each call says so
+                self._bound = bind(self.library.address("call"), call, self.template, self._room(), cells)
+                self.direct = self._bound.function
 
     @property
     def llvm(self) -> str:
@@ -195,15 +198,18 @@ class Plan:
         )
 
     def __call__(self, arguments: Sequence[Array]) -> list[Array]:
+        results: list[Any]
         try:
-            frame = self._frames.pop()
-        except IndexError:  # as many calls are in flight as never before
-            frame = _Frame(self)
-        table, results = frame.table, []
+            try:
+                frame = self._frames.pop()
+            except IndexError:  # as many calls are in flight as never before
+                frame = _Frame(self)
+            results = [None if late else np.empty(shape, dtype) for shape, dtype, late in self.outputs]
+        except MemoryError as error:
+            raise self._no_memory() from error
+        table = frame.table
         for slot, array in enumerate(arguments, 1):
             table[slot] = array.ctypes.data
-        for shape, dtype, late in self.outputs:
-            results.append(None if late else np.empty(shape, dtype))
         for item, result in zip(self.program.ends, results, strict=True):
             if result is not None:
                 table[self.places[item]] = result.ctypes.data
@@ -222,7 +228,14 @@ class Plan:
             else:
                 self._run_host(step, frame, values, results)
         self._frames.append(frame)
-        return results  # type: ignore[return-value]
+        return results
+
+    def _no_memory(self) -> ExecutionError:
+        sizes = [math.prod(shape) * dtype.itemsize for shape, dtype, _ in self.outputs]
+        return ExecutionError(
+            "out of memory",
+            f"The results take {sum(sizes):,} bytes, and what lies between them another {self.arena.size:,}.",
+        )
 
     def _error(
         self, item: Item, frame: _Frame, values: dict[Item, Array], arguments: Sequence[Array], results: list[Any]
