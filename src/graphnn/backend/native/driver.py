@@ -52,6 +52,7 @@ WORDS = (
     "c_column",
     "touch_rows",  # of c that are asked for before each tile, 0 for none
     # pointers
+    "touch",
     "batch",
     "row",
     "loop",
@@ -73,6 +74,7 @@ VARIANT = (  # packed: 1 before the tiles, 2 by the first tile
 )
 """What full panels and the one at the edge have each for themselves."""
 _POINTERS = (
+    "touch",
     "batch",
     "row",
     "loop",
@@ -127,8 +129,7 @@ class _Table:
 def run_text(module: Module, name: str) -> str:
     """``void @run(ptr %table, ptr %pointers)``: a whole product; the first three pointers are those of a, b and c."""
     module.declare("declare void @graphnn_parallel(ptr, ptr, i64)")
-    module.declare(f"declare void @{name[:-3]}touch(ptr, i64, i64, i64)")
-    parts = [_place_text(module), _item_text(module, f"@{name[:-3]}touch"), _chunk_text(module)]
+    parts = [_place_text(module), _item_text(module), _chunk_text(module)]
     builder = Builder(module)
     table = _Table(builder)
     chunks = table["chunks"]
@@ -227,7 +228,7 @@ def _call(builder: Builder, function: Value, values: Sequence[Value]) -> None:
     builder.line(f"call void {function.text}({', '.join([value.typed for value in values])})")
 
 
-def _item_text(module: Module, touch: str) -> str:
+def _item_text(module: Module) -> str:
     """One item: its rows by one panel."""
     builder = Builder(module)
     table = _Table(builder)
@@ -292,7 +293,7 @@ def _item_text(module: Module, touch: str) -> str:
             straight = _moved(builder, there, builder.bin("mul", base, c_row))
             given = [Value(straight, "ptr"), c_row, touch_rows, variant["strip_row"]]
             with builder.when(ends):
-                _call(builder, Value(touch, "ptr"), given)
+                _call(builder, table["touch"], given)
             aim = builder.select(direct, Value(straight, "ptr"), Value(slot, "ptr"))
             # The first tile may be one that packs: it reads the matrix itself, and those after it what it has packed.
             packs = builder.bin("and", builder.icmp("eq", unit, first), by_tile)
@@ -334,7 +335,7 @@ def store_text(module: Module, name: str, kind: str) -> str:
     return builder.function("define " + FINISH.format(name))
 
 
-def touch_text(module: Module, name: str) -> str:
+def touch_text(module: Module, name: str, kind: str) -> str:
     """``void @touch(ptr %c, i64 %c_row, i64 %rows, i64 %bytes)``: ask for what a tile will write when it is done."""
     builder = Builder(module)
     module.declare("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")

@@ -31,8 +31,8 @@ _KINDS: dict[str, tuple[str, Callable[..., str]]] = {
 _LEVELS = {"run": 0}
 """What is not worth LLVM's time: it would take longer to optimise than it ever takes to run."""
 _BUNDLES = (
-    ("tile.{kind}.{rows}.2.0", "tile.{kind}.{rows}.2.1"),
-    ("tile.{kind}.{rows}.1.0", "tile.{kind}.{rows}.1.1", "pack_rows.{kind}", "pack_columns.{kind}.1", "store.{kind}"),
+    ("tile.{kind}.{rows}.2.0", "tile.{kind}.{rows}.2.1", "touch.{kind}"),
+    ("tile.{kind}.{rows}.1.0", "pack_rows.{kind}", "pack_columns.{kind}.1", "store.{kind}"),
 )
 _NAME = re.compile(r"@(graphnn\.\w+(?:\.\w+)+)\(")
 _TARGET = re.compile(r"(\d+)x(\d+)(f?)")

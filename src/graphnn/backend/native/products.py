@@ -92,7 +92,7 @@ def choose(lanes: int, registers: int, fma: bool, m: int, n: int, k: int) -> Sha
     """
 
     def cycles(rows: int, vectors: int) -> float:
-        step = max(rows * vectors, 1.02 * (rows + vectors), 6) + 0.1 * vectors + 0.05 * rows
+        step = max(rows * vectors, 1.02 * (rows + vectors), 8 if registers > 16 else 10) + 0.1 * vectors + 0.05 * rows
         return k * step + 2 * rows * vectors + 25
 
     best, found = math.inf, Shape(1, 1)
@@ -105,12 +105,12 @@ def choose(lanes: int, registers: int, fma: bool, m: int, n: int, k: int) -> Sha
             total = -(-m // rows) * (wide // vectors) * cycles(rows, vectors)
             if wide % vectors:
                 total += -(-m // rows) * cycles(rows, wide % vectors)
-            # Every other size is a further function to compile; where that is little, a wide tile reads a less often.
-            usual = rows == (8 if registers > 16 else 6)
-            wide_pays = m * n * k > 100_000_000
-            total *= (
-                1 + 0.02 * (not usual) + (-0.01 if wide_pays else 0.02) * (vectors > 2) + 0.01 * (wide % vectors != 0)
-            )
+            # Every other size is a further function to compile: not for little work. Much of it is worth a wider tile,
+            # which reads a less often.
+            usual, work = rows == (8 if registers > 16 else 6), m * n * k
+            if vectors > (1 if work < 20_000 else 2 if usual and work < 100_000_000 else 8):
+                continue
+            total *= 1 + 0.02 * (not usual) + (-0.01 if usual and vectors > 2 else 0.01 * (wide % vectors != 0))
             if total < best * 0.999:
                 best, found = total, Shape(rows, vectors)
     return found
@@ -259,7 +259,6 @@ def _text(module: Module, product: Product, name: str, turned: bool) -> str:
         builder.entry.append(f"%pointers = alloca [{count} x ptr]")
         for place, pointer in enumerate(pointers):
             builder.store(Value(pointer, "ptr"), builder.gep("%pointers", "ptr", place))
-        kernels.declare(module, "touch")  # the driver calls it: it is linked before
         builder.line(f"call void {kernels.declare(module, 'run')}(ptr @{table}, ptr %pointers)")
     builder.line("ret void")
     return builder.function(f"define internal void @{name}({head})")
@@ -296,6 +295,7 @@ def _table(module: Module, p: Product, name: str) -> str:
         "c_row": p.c[0] * size,
         "c_column": p.c[1] * size,
         "touch_rows": plan.shape.rows if plan.touches else 0,
+        "touch": kernels.declare(module, "touch", p.kind) if plan.touches else "null",
         "b_step": p.b[0] * size,
         "b_column": p.b[1] * size,
         "b_run": plan.block_b * size,
