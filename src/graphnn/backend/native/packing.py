@@ -62,7 +62,7 @@ def columns_text(module: Module, name: str, kind: str, close: int) -> str:
 
     With `close`, elements along the depth are neighbours in the matrix: then squares are transposed in registers.
     """
-    lanes, size = module.lanes(kind), BYTES[kind]
+    lanes, size = min(module.lanes(kind), 8), BYTES[kind]  # more at once would need too many addresses
     builder = Builder(module)
     depth, active, step = (Value(text, "i64") for text in ("%depth", "%active", "%step"))
     last = builder.bin("sub", active, builder.const("i64", 1))
