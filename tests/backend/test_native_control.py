@@ -18,7 +18,7 @@ def both(inputs, outputs, values):
         if backend == "native":
             assert "NumPy runs" not in f.explain()
     for mine, other in zip(*results, strict=True):
-        np.testing.assert_allclose(mine, other, rtol=2e-5, atol=1e-6)
+        np.testing.assert_allclose(mine, other, rtol=2e-5, atol=2e-5 * np.max(np.abs(other), initial=0.0))
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -82,8 +82,8 @@ def test_an_index_out_of_range_inside_of_a_loop():
 
 def test_a_loop_that_numpy_has_to_take_part_in():
     x = gn.placeholder("x", (4, 3))
-    last, stack = gn.scan(lambda c, row: (gn.sort(c + row), c), gn.constant(np.zeros(3, "f4")), x)
+    last, stack = gn.scan(lambda c, row: (gn.lgamma(c + row), c), gn.constant(np.zeros(3, "f4")), x)
     value = RNG.standard_normal((4, 3)).astype("f4")
     mine, other = (gn.function([x], [last, stack], backend=name)(value) for name in ("native", "numpy"))
     for a, b in zip(mine, other, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-6)
+        np.testing.assert_allclose(a, b, rtol=1e-5)

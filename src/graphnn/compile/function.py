@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from graphnn.backend.base import Backend, Executable, Form
-from graphnn.backend.native.plan import NativeBackend
+from graphnn.backend.native.backend import NativeBackend
 from graphnn.backend.numpy import NumpyBackend
 from graphnn.compile.signature import Argument, Signature, bind_sizes, check_bound
 from graphnn.errors import DTypeError, GraphError, LoweringError, ShapeError, listing, nearest

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphnn.backend.base import Executable, Form, failure, where_it_comes_from
-from graphnn.backend.native import control, convolution, jit, kernels
+from graphnn.backend.base import Form, failure, where_it_comes_from
+from graphnn.backend.native import control, jit, kernels
 from graphnn.backend.native.build import Items, items_of
 from graphnn.backend.native.call import MOST_RESULTS, Call, available, bind, text_of
 from graphnn.backend.native.call import Array as Slot
@@ -24,46 +24,16 @@ from graphnn.backend.native.items import Access, Item, contiguous
 from graphnn.backend.native.products import Product
 from graphnn.backend.native.program import Program
 from graphnn.backend.native.target import host
-from graphnn.backend.numpy import NumpyBackend
 from graphnn.backend.numpy.lower import lower as lower_to_numpy
 from graphnn.errors import ExecutionError
 from graphnn.ir.arrays import Array
 from graphnn.ir.node import Node
-from graphnn.ir.op import Op
 from graphnn.ir.spec import Bundle
 from graphnn.ops.results import Result
 
 _LOWERINGS = (control,)  # importing it registers loops and choices
 _LONG = 100_000
 """Elements computed in a call that lets other Python threads run meanwhile; for fewer, switching would take as long."""
-
-
-class NativeBackend:
-    """Compiles graphs to machine code by LLVM; where llvmlite is missing, runs them with NumPy."""
-
-    name = "native"
-
-    def keeps(self, op: Op) -> bool:
-        """Composites are expanded: what belongs together is found again by fusion."""
-        return False
-
-    def compile(
-        self, outputs: Sequence[Node], arguments: Sequence[Node], debug: str | None = None, form: Form | None = None
-    ) -> Executable:
-        """Make machine code for the graph; a search for NaN needs every value, and is left to NumPy."""
-        reason = "a search for NaN looks at every value"
-        if debug is None:
-            try:
-                host()
-            except ImportError as error:
-                reason = f"llvmlite cannot be imported: {error}"
-            else:
-                start = time.perf_counter()
-                outputs = convolution.products(outputs)
-                return Plan(outputs, arguments, form, {"convolutions as products": time.perf_counter() - start})
-        plan = NumpyBackend().compile(outputs, arguments, debug, form)
-        plan.reason = reason
-        return plan
 
 
 class _Segment(NamedTuple):
