@@ -83,8 +83,8 @@ class Shape(NamedTuple):
 
 
 @functools.cache
-def choose(lanes: int, registers: int, fma: bool, m: int, n: int, k: int) -> Shape:
-    """The tile that needs the fewest cycles for a product of this shape.
+def choose(lanes: int, registers: int, fma: bool, m: int, n: int, k: int, times: int = 1) -> Shape:
+    """The tile that needs the fewest cycles for a product of this shape, computed so many times.
 
     A step of a tile takes as long as its multiplications, or its loads, or the latency of its chain if it is small, and a
     little for what comes from farther caches; to begin and end a tile takes some time for each vector of it. A tile has
@@ -107,7 +107,7 @@ def choose(lanes: int, registers: int, fma: bool, m: int, n: int, k: int) -> Sha
                 total += -(-m // rows) * cycles(rows, wide % vectors)
             # Every other size is a further function to compile: not for little work. Much of it is worth a wider tile,
             # which reads a less often.
-            usual, work = rows == (8 if registers > 16 else 6), m * n * k
+            usual, work = rows == (8 if registers > 16 else 6), m * n * k * times
             if vectors > (1 if work < 20_000 else 2 if usual and work < 100_000_000 else 8):
                 continue
             total *= 1 + 0.02 * (not usual) + (-0.01 if usual and vectors > 2 else 0.01 * (wide % vectors != 0))
@@ -124,7 +124,22 @@ def scratch_bytes(module: Module, product: Product) -> int:
 def emit_product(module: Module, product: Product) -> str:
     """The name of ``void @product(ptr %a, ptr %b, ptr %c, ptr %scratch, ptr %e0, ...)``; see the package's text."""
     turned = _turned(product)
-    return module.once(product.key, lambda name: _text(module, turned, name, turned is not product))
+    return module.once(product.key, lambda name: _text(module, _ordered(turned), name, turned is not product))
+
+
+def _ordered(product: Product) -> Product:
+    """The product with the summed axis innermost along which the left operand has the smallest steps.
+
+    The left operand is read anew for every panel; large steps would meet in a few places of the cache. Very short axes
+    are not worth a loop of their own inside.
+    """
+    if not product.depth:
+        return product
+    axes = [*product.depth, (product.k, product.a[1], product.b[0])]
+    inner = min(axes, key=lambda axis: (axis[0] < 8, abs(axis[1])))
+    axes.remove(inner)
+    axes.sort(key=lambda axis: abs(axis[1]), reverse=True)
+    return product._replace(k=inner[0], a=(product.a[0], inner[1]), b=(inner[2], product.b[1]), depth=tuple(axes))
 
 
 def _turned(product: Product) -> Product:
@@ -176,7 +191,8 @@ class _Plan:
         self.size, self.lanes = BYTES[p.kind], module.lanes(p.kind)
         self.outer = math.prod(each[0] for each in p.rows)
         depth = math.prod(each[0] for each in p.depth) * p.k
-        self.shape = choose(self.lanes, module.registers, module.fma, p.m, p.n, depth)
+        times = self.outer * math.prod(each[0] for each in p.batch)
+        self.shape = choose(self.lanes, module.registers, module.fma, p.m, p.n, depth, times)
         # Few rows do not pay for packing what has its depth in neighbours.
         self.dots = (
             p.m <= _DOT_ROWS and p.a[1] == p.b[0] == 1 != p.b[1] and p.k >= 2 * self.lanes and not (p.rows or p.depth)
@@ -195,7 +211,7 @@ class _Plan:
         p = self.p
         limit = min(_DEPTH, driver.PANEL_BYTES // (self.width * self.size))
         if p.b[1] == 1 and not self.edge and -(-p.m // self.shape.rows) * self.outer <= _FEW:
-            limit = max(p.k, 1)  # nothing is packed
+            limit = 1 << 40  # nothing is packed
         if p.depth and p.k <= limit:
             count, a, b = p.depth[-1]
             self.loops, self.by_runs = p.depth[:-1], True
