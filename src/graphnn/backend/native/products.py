@@ -252,7 +252,7 @@ class _Plan:
         self.items = self.panels * self.row_blocks * self.batches
         # The result of a large product is in no near cache; what is asked for now is there when the tile is done.
         outcome = self.p.m * self.p.n * self.outer * self.batches * self.size
-        self.touches = outcome > 256 * 1024 and self.p.c[1] == 1 and self.p.k >= 32
+        self.touches = outcome > 64 * 1024 and self.p.c[1] == 1 and self.p.k >= 32
         self.together = max(1, _CHUNK * self.items // max(1, self.p.work))
         self.chunks = -(-self.items // self.together) if self.p.work > _ALONE else 1
 
