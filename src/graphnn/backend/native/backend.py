@@ -35,9 +35,10 @@ class NativeBackend:
                 reason = f"llvmlite cannot be imported: {error}"
             else:
                 start = time.perf_counter()
-                outputs = convolution.products(outputs)
+                made = convolution.products(outputs)
+                assert all(new.spec == old.spec for new, old in zip(made, outputs, strict=True))
                 seconds = time.perf_counter() - start
-                return plan.Plan(outputs, arguments, form, {"convolutions as products": seconds})
+                return plan.Plan(made, arguments, form, {"convolutions as products": seconds})
         numpy = NumpyBackend().compile(outputs, arguments, debug, form)
         numpy.reason = reason
         return numpy

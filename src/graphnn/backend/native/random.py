@@ -5,10 +5,12 @@ Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
+from graphnn.backend.native.assembly import walk
 from graphnn.backend.native.emit import Builder, Module, Value
-from graphnn.backend.native.items import Item, Kernel, View
+from graphnn.backend.native.items import Item, Kernel, View, contiguous
 from graphnn.backend.native.lower import lower_whole
 from graphnn.ir.node import Node
 from graphnn.ops.random import RandomBits
@@ -49,25 +51,27 @@ def _block(b: Builder, number: Value, step: Value, key: Value, draw: int) -> lis
 
 @lower_whole.register
 def _(op: RandomBits, node: Node, views: list[View], item: Item) -> Callable[[Module], Kernel]:
-    (stream,) = views
-    count, draw, stride = item.size, op.draw, stream.strides[0]
+    (streams,) = views
+    stack, draw, stride = streams.shape[:-1], op.draw, streams.strides[-1]
+    count = item.size // math.prod(stack)
+    strides = tuple([step * count for step in contiguous(stack)])
 
     def text(name: str, module: Module) -> str:
         b = Builder(module)
-        key, step = b.load("%p1", "i64"), b.load(b.gep("%p1", "i64", stride), "i64")
-        whole = count // 4
-        with b.loop(0, whole) as number:
-            place = b.gep("%p0", "i64", b.bin("mul", number, b.const("i64", 4)))
-            for i, word in enumerate(_block(b, number, step, key, draw)):
-                b.store(word, b.gep(place, "i64", i))
-        if count % 4:
-            last = _block(b, b.const("i64", whole), step, key, draw)
-            for i in range(count % 4):
-                b.store(last[i], b.gep("%p0", "i64", 4 * whole + i))
+        with walk(b, stack, ("%p0", "i64", strides), ("%p1", "i64", streams.strides[:-1])) as (target, stream):
+            key, step = b.load(stream, "i64"), b.load(b.gep(stream, "i64", stride), "i64")
+            whole = count // 4
+            with b.loop(0, whole) as number:
+                place = b.gep(target, "i64", b.bin("mul", number, b.const("i64", 4)))
+                for i, word in enumerate(_block(b, number, step, key, draw)):
+                    b.store(word, b.gep(place, "i64", i))
+            if count % 4:
+                last = _block(b, b.const("i64", whole), step, key, draw)
+                for i in range(count % 4):
+                    b.store(last[i], b.gep(target, "i64", 4 * whole + i))
         b.line("ret void")
         return b.function(f"define internal void @{name}(ptr %p0, ptr %p1)")
 
-    pointers = ((item, 0), (stream.item, stream.offset))
-    return lambda module: Kernel(
-        module.once(("random", count, draw, stride), lambda name: text(name, module)), pointers
-    )
+    pointers = ((item, 0), (streams.item, streams.offset))
+    key = ("random", count, draw, stack, streams.strides)
+    return lambda module: Kernel(module.once(key, lambda name: text(name, module)), pointers)
