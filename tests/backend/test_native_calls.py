@@ -169,6 +169,17 @@ def test_threads_share_a_function():
     assert not wrong
 
 
+def test_a_call_may_outlive_its_function():
+    table = np.arange(1000.0)
+    x = gn.placeholder("x", (1000,), "float64")
+    f = native([x], gn.exp(x * 1e-3) + table)
+    f(table)
+    direct, expected = f._direct, f(table)
+    del f
+    gc.collect()
+    assert np.array_equal(direct(table), expected)
+
+
 def test_no_update_is_lost_between_threads():
     n = gn.state("n", 0)
     f = native([], n, updates={n: n + 1})

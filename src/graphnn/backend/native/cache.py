@@ -8,6 +8,7 @@ alone; if others could write to it, nothing is read from it. ``GRAPHNN_CACHE`` n
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import tempfile
@@ -45,6 +46,13 @@ def name_of(*parts: str) -> str:
         digest.update(f"{len(part)}:".encode())
         digest.update(part.encode())
     return digest.hexdigest()
+
+
+@functools.cache
+def stamp() -> str:
+    """What changes when the files of this package do: code of other versions may mean other tables by the same text."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return " ".join(f"{path.name}:{(found := path.stat()).st_size}:{found.st_mtime_ns}" for path in files)
 
 
 def load(name: str) -> bytes | None:

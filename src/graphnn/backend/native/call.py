@@ -297,10 +297,9 @@ class _Text:
         self.line(f"call void {self.word(change)}(ptr {value})")
 
 
-class Bound(NamedTuple):
-    """A C function that can be called from Python, and what must live as long as it."""
+class _Context(np.ndarray[Any, Any]):
+    """The words that the C function reads, and what must live as long as it: a call may outlive its plan."""
 
-    function: Callable[..., Any]
     held: tuple[Any, ...]
 
 
@@ -310,8 +309,18 @@ class _Method(ctypes.Structure):
     )  # fmt: skip
 
 
-def bind(address: int, call: Call, template: Any, arena: Any, cells: Sequence[Any]) -> Bound:
-    """The C function at an address as a Python function; `template` is the table of pointers with what is fixed in it."""
+def bind(
+    address: int, call: Call, template: Any, arena: Any, cells: Sequence[Any], held: tuple[Any, ...]
+) -> Callable[..., Any]:
+    """The C function at an address as a Python function.
+
+    Parameters
+    ----------
+    template : the table of pointers with what is fixed in it
+    arena : memory for what lies between kernels
+    cells : of the variables
+    held : what else must live as long as the function, such as the machine code and the constants
+    """
     shapes = [np.array(result.shape or (0,), np.int64) for result in call.results]
     words = [0 if name == "busy" else _functions()[name] for name in _WORDS]
     words += [id(argument.dtype) for argument in call.arguments]
@@ -320,11 +329,11 @@ def bind(address: int, call: Call, template: Any, arena: Any, cells: Sequence[An
         words += [id(cell), over.get(number, 0), 0]
     for result, shape in zip(call.results, shapes, strict=True):
         words += [id(result.dtype), shape.ctypes.data]
-    context = np.concatenate([template, np.array(words, np.uint64)])
+    context = np.concatenate([template, np.array(words, np.uint64)]).view(_Context)
     context[0] = arena.ctypes.data
     method = _Method(b"call", address, _FASTCALL, None)
+    context.held = (method, shapes, arena, call, tuple(cells), held)
     make = ctypes.pythonapi.PyCFunction_NewEx
     make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
-    function: Any = make(ctypes.addressof(method), context, None)
-    # What it reads must live as long as the plan that holds it.
-    return Bound(function, (method, context, shapes, arena, call, tuple(cells)))
+    function: Callable[..., Any] = make(ctypes.addressof(method), context, None)
+    return function

@@ -73,7 +73,7 @@ def load(code: bytes, origin: str = "") -> Library:
 def compile(text: str, level: int = 1, passes: bool = True) -> Library:
     """The functions of a module, ready to be called; their code comes from the cache on disk if it is there."""
     target, llvm = host(), binding()
-    versions = f"{llvm.llvm_version_info} {level} {passes}"
+    versions = f"{llvm.llvm_version_info} {level} {passes} {cache.stamp()}"
     name = cache.name_of(text, target.triple, target.cpu, target.features, versions)
     code = cache.load(name)
     why = "the cache on disk is off" if cache.folder() is None else "not in the cache on disk"

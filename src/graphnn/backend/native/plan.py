@@ -125,8 +125,9 @@ class Plan:
         if call is not None and form is not None:
             cells = [variable.cell for variable in form.variables]
             with contextlib.suppress(MemoryError):  # each call says so
-                self._bound = bind(self.library.address("call"), call, self.template, self._room(), cells)
-                self.direct = self._bound.function
+                self.direct = bind(
+                    self.library.address("call"), call, self.template, self._room(), cells, (program, self.library)
+                )
 
     @property
     def llvm(self) -> str:
