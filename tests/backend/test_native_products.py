@@ -10,8 +10,9 @@ import pytest
 llvm = pytest.importorskip("llvmlite.binding")
 
 from graphnn.backend.native import jit, kernels, pool  # noqa: E402
+from graphnn.backend.native.cuts import choose  # noqa: E402
 from graphnn.backend.native.emit import Module  # noqa: E402
-from graphnn.backend.native.products import Epilogue, Product, choose, emit_product  # noqa: E402
+from graphnn.backend.native.products import Epilogue, Product, emit_product  # noqa: E402
 from graphnn.backend.native.target import host  # noqa: E402
 
 MANY = 20 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 1
@@ -201,6 +202,27 @@ def test_an_update_in_place_rides_on_the_product():
         (run,) = compiled([p])
         run(x, g, w, w)
         np.testing.assert_allclose(w, expected, rtol=1e-10, atol=1e-10)
+
+
+def add_row(builder, value, batch, row, column, active, pointers):
+    return builder.bin("fadd", value, builder.cast("sitofp", row, value.kind))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_deep_products_with_a_small_result(kind):
+    # They are summed in parts, as many as their sizes tell, by any number of threads.
+    rng = np.random.default_rng(5)
+    dtype = KINDS[kind]
+    for m, n, k in ((7, 33, 40000), (10, 10, 50001), (1, 1, 2**21), (33, 1, 2**17)):
+        a, b = rng.standard_normal((k, m)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
+        (run,) = compiled([Product(kind, m, n, k, (1, m), (n, 1), (n, 1), (), Epilogue("row", 0, add_row))])
+        found = []
+        for count in (1, 3):
+            pool.set_num_threads(count)
+            found.append(run(a, b, np.empty((m, n), dtype)))
+        pool.set_num_threads(None)
+        check(found[0], a.T, b, dtype, [np.arange(m)[:, None]])
+        assert (found[0] == found[1]).all()
 
 
 def test_unaligned_operands():

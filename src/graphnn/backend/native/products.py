@@ -9,111 +9,18 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Hashable, Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Sequence
 
-from graphnn.backend.native import driver, kernels, pool
-from graphnn.backend.native.emit import BYTES, Builder, Module, Value
+from graphnn.backend.native import driver, kernels
+from graphnn.backend.native.cuts import FEW, Emit, Epilogue, Plan, Product
+from graphnn.backend.native.emit import Builder, Module, Value
 from graphnn.backend.native.tile import Strides
 
-Emit: TypeAlias = Callable[[Builder, Value, list[Value], Value, Value, int, list[str]], Value]
-"""``emit(builder, value, batch, row, column, active, pointers)`` gives what is stored."""
+__all__ = ["Epilogue", "Product", "emit_product", "scratch_bytes"]
 
-_DEPTH = 512  # of a packed panel: it stays in the nearest caches
-_DOT_ROWS = 4  # of the left operand for which columns are not packed
-_FEW = 4  # tiles that read their right operand where it is
 _IN_PLACE = 128 * 1024  # bytes of it for which more do
-_ROWS_BYTES = 384 * 1024  # of the left operand in an item
-_ALONE = 300_000  # multiplications and additions that are not worth a second thread
-_CHUNK = 600_000  # what a thread takes at once
-
-
-class Epilogue(NamedTuple):
-    """What happens to the elements of a product before they are stored; see the package's text."""
-
-    key: Hashable
-    pointers: int
-    emit: Emit
-
-
-class Product(NamedTuple):
-    """``c[i, j] = sum over l of a[i, l] * b[l, j]``, with strides in elements (row, column), for each entry of a batch.
-
-    Parameters
-    ----------
-    kind : ``"float"`` or ``"double"``
-    m, n, k : sizes
-    a, b, c : strides of the operands and of the result
-    batch : (count, stride of a, of b, of c), the outermost first
-    epilogue : None, or what is done before storing
-    rows : further axes of rows, (count, stride of a, of c), the outermost first; `m` counts the innermost
-    depth : further axes that are summed over, (count, stride of a, of b), the outermost first; `k` is the innermost
-    """
-
-    kind: str
-    m: int
-    n: int
-    k: int
-    a: tuple[int, int]
-    b: tuple[int, int]
-    c: tuple[int, int]
-    batch: tuple[tuple[int, int, int, int], ...] = ()
-    epilogue: Epilogue | None = None
-    rows: tuple[tuple[int, int, int], ...] = ()
-    depth: tuple[tuple[int, int, int], ...] = ()
-
-    @property
-    def work(self) -> int:
-        """Multiplications and additions."""
-        outer = math.prod(each[0] for each in (*self.batch, *self.rows, *self.depth))
-        return 2 * outer * self.m * self.n * self.k
-
-    @property
-    def key(self) -> Hashable:
-        """All that changes the code."""
-        ride = self.epilogue and (self.epilogue.key, self.epilogue.pointers)
-        return ("product", *self._replace(epilogue=None), ride)
-
-
-class Shape(NamedTuple):
-    """The tile of a product: rows and vectors."""
-
-    rows: int
-    vectors: int
-
-
-@functools.cache
-def choose(lanes: int, registers: int, fma: bool, m: int, n: int, k: int, times: int = 1) -> Shape:
-    """The tile that needs the fewest cycles for a product of this shape, computed so many times.
-
-    A step of a tile takes as long as its multiplications, or its loads, or the latency of its chain if it is small, and a
-    little for what comes from farther caches; to begin and end a tile takes some time for each vector of it. A tile has
-    eight rows at most, so that its pointers stay in registers, too.
-    """
-
-    def cycles(rows: int, vectors: int) -> float:
-        step = max(rows * vectors, 1.02 * (rows + vectors), 8 if registers > 16 else 10) + 0.1 * vectors + 0.05 * rows
-        return k * step + 2 * rows * vectors + 25
-
-    best, found = math.inf, Shape(1, 1)
-    wide = -(-n // lanes)
-    for vectors in range(1, min(wide, 8) + 1):
-        for rows in range(1, min(m, 8) + 1):
-            # One register for an element of a; without fused operations one more for the product.
-            if rows * vectors + vectors + 1 + (not fma) > min(registers, 31):
-                break
-            total = -(-m // rows) * (wide // vectors) * cycles(rows, vectors)
-            if wide % vectors:
-                total += -(-m // rows) * cycles(rows, wide % vectors)
-            # Every other size is a further function to compile: not for little work. Much of it is worth a wider tile,
-            # which reads a less often.
-            usual, work = rows == (8 if registers > 16 else 6), m * n * k * times
-            if vectors > (1 if work < 20_000 else 2 if usual and work < 100_000_000 else 8):
-                continue
-            total *= 1 + 0.02 * (not usual) + (-0.01 if usual and vectors > 2 else 0.01 * (wide % vectors != 0))
-            if total < best * 0.999:
-                best, found = total, Shape(rows, vectors)
-    return found
+_DEEP = 8_000_000  # multiplications and additions that are worth being summed in parts
+_PARTS_BYTES = 96 * 1024  # of the parts, which lie on the stack
 
 
 def scratch_bytes(module: Module, product: Product) -> int:
@@ -183,80 +90,6 @@ def _turned_epilogue(emit: Emit) -> Emit:
     return one_by_one
 
 
-class _Plan:
-    """How a product is cut into items and blocks; see ``driver.WORDS``."""
-
-    def __init__(self, module: Module, product: Product) -> None:
-        p = self.p = product
-        self.size, self.lanes = BYTES[p.kind], module.lanes(p.kind)
-        self.outer = math.prod(each[0] for each in p.rows)
-        depth = math.prod(each[0] for each in p.depth) * p.k
-        times = self.outer * math.prod(each[0] for each in p.batch)
-        self.shape = choose(self.lanes, module.registers, module.fma, p.m, p.n, depth, times)
-        # Few rows do not pay for packing what has its depth in neighbours.
-        self.dots = (
-            p.m <= _DOT_ROWS and p.a[1] == p.b[0] == 1 != p.b[1] and p.k >= 2 * self.lanes and not (p.rows or p.depth)
-        )
-        if self.dots:
-            self.shape = Shape(p.m, 1)
-        self.width = self.shape.vectors * self.lanes
-        self.full, self.edge = divmod(p.n, self.width)
-        self.panels = self.full + (self.edge > 0)
-        self._depth()
-        self._rows()
-        self._items()
-
-    def _depth(self) -> None:
-        """Blocks of the depth: `loops` run outside, and inside them `blocks` blocks of `block` runs, or of steps of the run."""
-        p = self.p
-        limit = min(_DEPTH, driver.PANEL_BYTES // (self.width * self.size))
-        if p.b[1] == 1 and not self.edge and -(-p.m // self.shape.rows) * self.outer <= _FEW:
-            limit = 1 << 40  # nothing is packed
-        if p.depth and p.k <= limit:
-            count, a, b = p.depth[-1]
-            self.loops, self.by_runs = p.depth[:-1], True
-            self.total, self.block_a, self.block_b = count, a, b
-            most = max(1, limit // p.k)
-        else:
-            self.loops, self.by_runs = p.depth, False
-            self.total, self.block_a, self.block_b = p.k, p.a[1], p.b[0]
-            most = limit
-        self.blocks = -(-self.total // most)
-        self.block = -(-self.total // self.blocks)
-        if self.blocks > 1 and not self.by_runs:
-            self.block = -(-self.block // 4) * 4
-            self.blocks = -(-self.total // self.block)
-        self.last = self.total - (self.blocks - 1) * self.block
-        self.passes = math.prod(each[0] for each in self.loops)
-        self.once = self.blocks * self.passes == 1
-
-    def _rows(self) -> None:
-        """Units of rows are tiles; an item does some of them, as many as give every thread something to do."""
-        p, rows = self.p, self.shape.rows
-        self.per_outer = -(-p.m // rows)
-        self.units = self.per_outer * self.outer
-        self.batches = math.prod(each[0] for each in p.batch)
-        most = self.units if self.once else driver.STRIP_BYTES // (rows * self.width * self.size)
-        if self.panels > 1:  # the next panel finds these rows of a in the cache; fewer would pack too often
-            most = min(most, max(256, _ROWS_BYTES // (p.k * self.size)) // rows)
-        wanted = 1
-        if p.work > _ALONE:  # every block of rows packs the panels anew: no more than keep the threads busy
-            threads = pool.num_threads()
-            shares = 2 * threads if threads > 1 else 1
-            wanted = min(-(-shares // (self.panels * self.batches)), p.work // _CHUNK, self.units * rows // 32)
-        self.row_blocks = max(-(-self.units // most), wanted, 1)
-        self.row_units = -(-self.units // self.row_blocks)
-        self.row_blocks = -(-self.units // self.row_units)
-
-    def _items(self) -> None:
-        self.items = self.panels * self.row_blocks * self.batches
-        # The result of a large product is in no near cache; what is asked for now is there when the tile is done.
-        outcome = self.p.m * self.p.n * self.outer * self.batches * self.size
-        self.touches = outcome > 64 * 1024 and self.p.c[1] == 1 and self.p.k >= 32
-        self.together = max(1, _CHUNK * self.items // max(1, self.p.work))
-        self.chunks = -(-self.items // self.together) if self.p.work > _ALONE else 1
-
-
 def _text(module: Module, product: Product, name: str, turned: bool) -> str:
     """The function of a product: it hands the table and the pointers over to the driver."""
     p = product
@@ -271,13 +104,100 @@ def _text(module: Module, product: Product, name: str, turned: bool) -> str:
             p = _nothing_summed(p)
             zeros = module.once(("zeros",), lambda name: f"@{name} = internal constant [64 x i8] zeroinitializer")
             pointers[:2] = [f"@{zeros}"] * 2
-        table = _table(module, p, name)
-        builder.entry.append(f"%pointers = alloca [{count} x ptr]")
-        for place, pointer in enumerate(pointers):
-            builder.store(Value(pointer, "ptr"), builder.gep("%pointers", "ptr", place))
-        builder.line(f"call void {kernels.declare(module, 'run')}(ptr @{table}, ptr %pointers)")
+        parts = _in_parts(module, p)
+        if parts is not None:
+            part = f"{name}.part"
+            module.add(_text(module, parts, part, False))
+            room = parts.batch[0][0] * parts.batch[0][3]
+            builder.entry.append(f"%parts = alloca [{room} x {p.kind}], align 64")
+            builder.line(f"call void @{part}(ptr %a, ptr %b, ptr %parts, ptr null)")
+            _add_up(builder, p, parts.batch[0][0], further)
+        else:
+            table = _table(module, p, name)
+            builder.entry.append(f"%pointers = alloca [{count} x ptr]")
+            for place, pointer in enumerate(pointers):
+                builder.store(Value(pointer, "ptr"), builder.gep("%pointers", "ptr", place))
+            builder.line(f"call void {kernels.declare(module, 'run')}(ptr @{table}, ptr %pointers)")
     builder.line("ret void")
     return builder.function(f"define internal void @{name}({head})")
+
+
+def _in_parts(module: Module, p: Product) -> Product | None:
+    """A batch of products over parts of the depth, for a deep product with so small a result that threads could not share it.
+
+    Into how many parts depends on the sizes alone, so that the order of summation does.
+    """
+    plan = Plan(module, p)
+    size, steps_a, steps_b = p.depth[0] if p.depth else (p.k, p.a[1], p.b[0])
+    shares = plan.panels * max(1, plan.units // 4)
+    if p.batch or p.work < _DEEP or shares >= 4 or p.n > 8 * plan.lanes:
+        return None
+    rows = plan.outer * p.m
+    for count in (8, 7, 6, 5, 4):
+        each = size // count
+        fits = count * rows * p.n * plan.size <= _PARTS_BYTES
+        if size % count == 0 and fits and (p.depth or each >= 256):
+            break
+    else:
+        return None
+    outer: list[tuple[int, int, int]] = []
+    further = p.m
+    for length, a, _ in reversed(p.rows):
+        outer.insert(0, (length, a, further * p.n))
+        further *= length
+    return p._replace(
+        k=p.k if p.depth else each,
+        c=(p.n, 1),
+        batch=((count, each * steps_a, each * steps_b, rows * p.n),),
+        epilogue=None,
+        rows=tuple(outer),
+        depth=((each, steps_a, steps_b), *p.depth[1:]) if p.depth else (),
+    )
+
+
+def _add_up(builder: Builder, p: Product, count: int, further: list[str]) -> None:
+    """Add the parts of a product one after the other, and store the sums after the epilogue."""
+    lanes = builder.module.lanes(p.kind)
+    sizes = [*[each[0] for each in p.rows], p.m]
+    strides = [*[each[2] for each in p.rows], p.c[0]]
+    room = math.prod(sizes) * p.n
+    with _Nest(builder, sizes) as indices:
+        flat, target = builder.const("i64", 0), "%c"
+        for index, size, stride in zip(indices, sizes, strides, strict=True):
+            flat = builder.bin("add", builder.bin("mul", flat, builder.const("i64", size)), index)
+            target = builder.gep(target, p.kind, builder.bin("mul", index, builder.const("i64", stride)))
+        source = builder.gep("%parts", p.kind, builder.bin("mul", flat, builder.const("i64", p.n)))
+        for first in range(0, p.n, lanes):
+            inside = min(lanes, p.n - first)
+            parts = [
+                builder.load(builder.gep(source, p.kind, part * room + first), p.kind, lanes, inside)
+                for part in range(count)
+            ]
+            value = functools.reduce(lambda x, y: builder.bin("fadd", x, y), parts)
+            if p.epilogue is not None:
+                value = p.epilogue.emit(builder, value, [], flat, builder.const("i64", first), inside, further)
+            _store(builder, value, builder.gep(target, p.kind, first * p.c[1]), p.c[1], inside)
+
+
+def _store(builder: Builder, value: Value, pointer: str, stride: int, inside: int) -> None:
+    if stride == 1 and inside > 1:
+        builder.store(value, pointer, inside)
+    else:
+        builder.scatter(value, pointer, stride, inside)
+
+
+class _Nest:
+    """Loops in loops, from 0 to each count."""
+
+    def __init__(self, builder: Builder, counts: Sequence[int]) -> None:
+        self.loops = [builder.loop(0, count) for count in counts]
+
+    def __enter__(self) -> list[Value]:
+        return [loop.__enter__() for loop in self.loops]
+
+    def __exit__(self, *error: object) -> None:
+        for loop in reversed(self.loops):
+            loop.__exit__(None, None, None)
 
 
 def _nothing_summed(product: Product) -> Product:
@@ -288,7 +208,7 @@ def _nothing_summed(product: Product) -> Product:
 
 
 def _table(module: Module, p: Product, name: str) -> str:
-    plan = _Plan(module, p)
+    plan = Plan(module, p)
     size, width = plan.size, plan.width
     by_runs = plan.by_runs
     words: dict[str, int | str] = {
@@ -346,7 +266,7 @@ def _levels(module: Module, levels: Sequence[tuple[int, int, int, int]]) -> str:
     return "@" + module.once(("levels", text), lambda name: f"@{name} = {text}")
 
 
-def _variant(module: Module, p: Product, plan: _Plan, vectors: int, active: int, name: str) -> dict[str, int | str]:
+def _variant(module: Module, p: Product, plan: Plan, vectors: int, active: int, name: str) -> dict[str, int | str]:
     """What panels of so many vectors need, of which `active` columns are inside the matrix."""
     size, rows = plan.size, plan.shape.rows
     strip_row = vectors * plan.lanes * size
@@ -354,7 +274,7 @@ def _variant(module: Module, p: Product, plan: _Plan, vectors: int, active: int,
     whole = active == vectors * plan.lanes
     direct = p.epilogue is None and (p.c[1] == 1 or p.n == 1) and whole and (plan.once or p.m % rows == 0)
     block = plan.block * (p.k if plan.by_runs else 1) * abs(p.b[0]) * size
-    few = plan.row_units <= _FEW or (plan.row_units <= 16 and block <= _IN_PLACE)
+    few = plan.row_units <= FEW or (plan.row_units <= 16 and block <= _IN_PLACE)
     packed = not plan.dots and not (near and whole and few)
     b_row = strip_row if packed else p.b[0] * size
     t_row = p.c[0] * size if direct else strip_row
@@ -389,7 +309,7 @@ def _variant(module: Module, p: Product, plan: _Plan, vectors: int, active: int,
     }
 
 
-def _strides(module: Module, p: Product, plan: _Plan, b_row: int, packed: bool, t_row: int, active: int) -> list[str]:
+def _strides(module: Module, p: Product, plan: Plan, b_row: int, packed: bool, t_row: int, active: int) -> list[str]:
     """The names of the strides of tiles in a block and in the last block."""
     size, found = plan.size, []
     for length in (plan.block, plan.last):
@@ -426,10 +346,6 @@ def _finish_text(module: Module, p: Product, name: str, active: int) -> str:
             value = builder.load(builder.gep(source, p.kind, first), p.kind, lanes)
             column = builder.bin("add", Value("%column", "i64"), builder.const("i64", first))
             value = p.epilogue.emit(builder, value, batch, row, column, inside, pointers)
-            aim = builder.gep(target, p.kind, first * p.c[1])
-            if p.c[1] == 1 and inside > 1:
-                builder.store(value, aim, inside)
-            else:
-                builder.scatter(value, aim, p.c[1], inside)
+            _store(builder, value, builder.gep(target, p.kind, first * p.c[1]), p.c[1], inside)
     builder.line("ret void")
     return builder.function("define internal " + driver.FINISH.format(name))
