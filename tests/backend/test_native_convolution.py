@@ -45,6 +45,19 @@ def test_the_numbers_stay(seed):
         assert not any(node.op.name == "fold_windows" for node in topological(made))
 
 
+@pytest.mark.parametrize("count, start, size", [(1, 2, 2), (1, 0, 4), (2, 2, 3), (2, 1, 5), (2, 4, 1), (1, 3, 1)])
+def test_parts_of_overlapping_sums(count, start, size):
+    # Also where nothing but the zeros behind the last window is wanted.
+    rng = np.random.default_rng(0)
+    g, w = (gn.parameter(name, rng.standard_normal(shape)) for name, shape in (("g", (count, 2)), ("w", (2, 2))))
+    length = (count - 1) * 3 + 4
+    fold = gn.fold_windows(gn.reshape(g @ w, (count, 2)), length, axis=0, stride=3, dilation=1)
+    nodes = [fold, fold[start : start + size], gn.split(fold, [start, start + size])[1]]
+    for old, new in zip(nodes, products(nodes), strict=True):
+        assert old.spec == new.spec
+        np.testing.assert_allclose(gn.evaluate(new), gn.evaluate(old), rtol=1e-12, atol=1e-12)
+
+
 def test_patches_are_not_laid_out():
     x = gn.parameter("x", np.ones((2, 6, 6, 3), np.float32))
     w = gn.parameter("w", np.ones((3, 3, 3, 4), np.float32))

@@ -205,10 +205,10 @@ def _turned(node: Node, cuts: Cuts) -> Node | None:
         begins[place] = (max(0, -before) or None, -max(0, -after) or None, 1)
     if any(stride != 1 for stride in strides):
         g = Unslice(tuple(spread), tuple(shape))(g)
-    if any(cut != (None, None, 1) for cut in begins):
-        g = Slice(tuple(begins))(g)
     if any(width != (0, 0) for width in widths):
         g = Pad(tuple(widths))(g)
+    if any(cut != (None, None, 1) for cut in begins):  # only now: more may be cut off in front than g has elements
+        g = Slice(tuple(begins))(g)
     view = Windows(tuple(places), tuple(sizes[axis] for axis in inside), 1, op.dilation)(g)
     left = of_g + "".join([names[axis] for axis in inside])
     right = "".join([names[axis] for axis in spelled_w])
