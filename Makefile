@@ -2,21 +2,23 @@
 #
 #   make test PYTHON=python3.12     another Python (after `make clean`)
 #   make test JOBS=8                more test processes
+#   make array-api EXAMPLES=1000    more random examples
 
 VENV := .venv
 BIN := $(VENV)/bin
 ORACLES := .venv-oracles
 JOBS ?= 2
+EXAMPLES ?= 100
 PYTHON ?=
 CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint slow oracles bench conformance fuzz clean FORCE
+.PHONY: help demo test lint slow oracles array-api bench conformance fuzz clean FORCE
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
-	@sed -n 's/^\([a-z][a-z]*\):[^#]*## \(.*\)/  \1	\2/p' Makefile
+	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/  \1	\2/p' Makefile
 
 demo: $(VENV)/.core ## train a network on handwritten digits, print its summary and trace, draw it into out/
 	@$(BIN)/graphnn demo
@@ -36,6 +38,10 @@ slow: $(VENV)/.dev ## the tests of operations and graphs with 500 random example
 oracles: $(ORACLES)/.made ## values and gradients against PyTorch and JAX, which go into an environment of their own
 	$(ORACLES)/bin/python -m pytest -m "oracles or not oracles" tests/oracles
 
+array-api: $(VENV)/.dev ## the public test suite of the Array API standard; EXAMPLES=1000 for more than 100 each
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check ndindex pytest-json-report
+	@$(BIN)/python tests/array_api/suite.py -n $(JOBS) --max-examples $(EXAMPLES)
+
 bench: $(VENV)/.dev ## every script in benchmarks/, one after the other
 	@for script in benchmarks/[!_]*.py; do \
 	    [ -e "$$script" ] || { echo "There is no script in benchmarks/."; exit 1; }; \
@@ -43,13 +49,13 @@ bench: $(VENV)/.dev ## every script in benchmarks/, one after the other
 	done
 
 conformance: $(VENV)/.conformance ## the ONNX node suite: values, derivatives, and the way back through onnxruntime
-	$(BIN)/python tests/conformance/run.py
+	$(BIN)/python tests/conformance/onnx_conformance.py
 
 fuzz: $(VENV)/.dev ## 3,000 damaged ONNX models against the loader
-	$(BIN)/python tests/conformance/fuzz.py
+	$(BIN)/python tests/conformance/onnx_fuzz.py
 
 clean: ## remove .venv, out/ and all caches
-	rm -rf $(VENV) $(ORACLES) out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(ORACLES) .cache out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The virtual environment. It is made anew when its folder was moved or its Python is gone; graphnn is installed into
@@ -98,15 +104,17 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 $(ORACLES)/.made: pyproject.toml $(VENV)/.made
 	@rm -rf $(ORACLES) && $(BIN)/python -m venv $(ORACLES)
-	$(call install,PyTorch and JAX,.[dev$(comma)oracles],$(ORACLES),--extra-index-url $(TORCH_INDEX))
+	@$(ORACLES)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --retries 1 \
+	    --extra-index-url $(TORCH_INDEX) "$$(sed -n 's/^oracles = \["\(torch==[0-9.]*\)".*/\1/p' pyproject.toml)"
+	$(call install,PyTorch$(comma) JAX and the test tools,.[dev$(comma)oracles],$(ORACLES))
 	@touch $@
 
 comma := ,
 
-# $(call install,WHAT,REQUIREMENT[,VENV,OPTIONS])
+# $(call install,WHAT,REQUIREMENT[,VENV])
 define install
 	@echo "Installing $(1) into $(or $(3),$(VENV)); the first time takes a minute or two ..."
-	@$(or $(3),$(VENV))/bin/python -m pip install --quiet --disable-pip-version-check $(4) --editable '$(2)' || { \
+	@$(or $(3),$(VENV))/bin/python -m pip install --quiet --disable-pip-version-check --editable '$(2)' || { \
 	    echo; \
 	    echo "The installation failed; what pip says about it stands above. Usual reasons:"; \
 	    echo "  - no network, or a proxy that pip does not know (set HTTPS_PROXY)"; \

@@ -16,11 +16,14 @@ import importlib as _importlib
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
+from graphnn import rewrite
 from graphnn.backend.native.pool import num_threads, set_num_threads
 from graphnn.compile.function import Function, evaluate, function
 from graphnn.compile.trace import Trace, trace
 from graphnn.errors import (
+    AxisError,
     DataError,
+    DeviceError,
     DifferentiationError,
     DTypeError,
     ExecutionError,
@@ -45,6 +48,7 @@ from graphnn.functions.activations import (
     hard_swish,
     leaky_relu,
     log_softmax,
+    masked_softmax,
     mish,
     prelu,
     relu,
@@ -266,7 +270,7 @@ from graphnn.transform.reverse import grad, vjp
 from graphnn.transform.vmap import vmap
 
 if _TYPE_CHECKING:
-    from graphnn import data, interop, losses, metrics, nn, optim, testing
+    from graphnn import array_api, data, interop, losses, metrics, nn, optim, testing
     from graphnn.train.history import History
     from graphnn.train.trainer import Trainer
     from graphnn.view.chart import chart
@@ -296,7 +300,7 @@ _LAZY = {
     "summary": "graphnn.view.summary",
     "text": "graphnn.view.text",
 }
-_MODULES = ("data", "interop", "losses", "metrics", "nn", "optim", "testing")
+_MODULES = ("array_api", "data", "interop", "losses", "metrics", "nn", "optim", "testing")
 
 # What other libraries call it, and what to write here.
 _ELSEWHERE = {

@@ -50,6 +50,10 @@ class ShapeError(GraphnnError, ValueError):
     """Sizes or axes do not fit."""
 
 
+class AxisError(ShapeError, IndexError):
+    """An axis is out of range. As in NumPy it is an IndexError too."""
+
+
 class DTypeError(GraphnnError, TypeError):
     """Data types do not fit, or there is no lossless way from one to the other."""
 
@@ -76,6 +80,10 @@ class ExecutionError(GraphnnError, RuntimeError):
 
 class IndexRangeError(ExecutionError, IndexError):
     """An index lies outside the axis that it indexes."""
+
+
+class DeviceError(GraphnnError, ValueError):
+    """There is no such device, or it cannot do what is asked of it."""
 
 
 class RewriteError(GraphnnError, RuntimeError):

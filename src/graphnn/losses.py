@@ -7,6 +7,7 @@ Losses for classes take logits, the numbers before any softmax or sigmoid: only 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,13 +16,13 @@ from graphnn.functions.activations import log_softmax, softmax, softplus
 from graphnn.functions.creation import one_hot, size_node
 from graphnn.functions.statistics import mean
 from graphnn.ir.dims import product
-from graphnn.ir.dtype import int64
+from graphnn.ir.dtype import DType, int64
 from graphnn.ir.node import Node
 from graphnn.ir.op import Cotangent
 from graphnn.ir.spec import Shape, shape_text
 from graphnn.nn.elsewhere import unknown
 from graphnn.nn.module import Module
-from graphnn.ops.arithmetic import abs, square
+from graphnn.ops.arithmetic import abs, maximum, square
 from graphnn.ops.bitwise import astype
 from graphnn.ops.comparison import where
 from graphnn.ops.composite import composite
@@ -30,7 +31,7 @@ from graphnn.ops.movement import broadcast_to, expand_dims, squeeze
 from graphnn.ops.operands import Operand, as_node
 from graphnn.ops.reduction import sum
 
-__all__ = ["mse", "mae", "binary_cross_entropy", "cross_entropy", "l1_penalty", "l2_penalty"]
+__all__ = ["mse", "mae", "huber", "binary_cross_entropy", "cross_entropy", "l1_penalty", "l2_penalty"]
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -72,6 +73,27 @@ def mae(predictions: Operand, targets: Operand, /, *, reduction: str = "mean") -
     return _reduced("mae", abs(y - t), reduction)
 
 
+@composite(latex=r"\operatorname{{huber}}\left({0}, {1}\right)")
+def huber(predictions: Operand, targets: Operand, /, *, delta: float = 1.0, reduction: str = "mean") -> Node:
+    """Squares near 0 and distances far from it: ``r**2 / 2`` for abs(r) up to delta, else ``delta * (abs(r) - delta / 2)``.
+
+    Single targets that are far off count less than for `mse`. Other parameters and errors are those of `mse`.
+
+    Source: Huber, "Robust estimation of a location parameter", 1964.
+
+    >>> from graphnn import losses
+    >>> gn.evaluate(losses.huber([0.0, 0.0], [1.0, 3.0], reduction="none"))
+    array([0.5, 2.5], dtype=float32)
+    """
+    if isinstance(delta, bool) or not isinstance(delta, (int, float)) or not 0 < delta < math.inf:
+        raise GraphError(f"huber: delta is a positive number, not {delta!r}")
+    y, t = _pair("huber", predictions, targets)
+    # The part of the distance up to delta, which counts squared; at delta both parts have the same derivative.
+    distance = abs(y - t)
+    near = where(distance > delta, delta, distance)
+    return _reduced("huber", near * (distance - 0.5 * near), reduction)
+
+
 @composite(latex=r"\operatorname{{binary\_cross\_entropy}}\left({0}, {1}\right)")
 def binary_cross_entropy(logits: Operand, targets: Operand, /, *, reduction: str = "mean") -> Node:
     """Cross-entropy of yes-or-no answers: ``-t * log(sigmoid(x)) - (1 - t) * log(1 - sigmoid(x))``.
@@ -99,7 +121,13 @@ def binary_cross_entropy(logits: Operand, targets: Operand, /, *, reduction: str
 
 @composite(latex=r"\operatorname{{cross\_entropy}}\left({0}, {1}\right)")
 def cross_entropy(
-    logits: Operand, labels: Operand, /, *, reduction: str = "mean", label_smoothing: float = 0.0
+    logits: Operand,
+    labels: Operand,
+    /,
+    *,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    ignore_index: int | None = None,
 ) -> Node:
     """Cross-entropy of classes: ``-log(softmax(logits)[label])``, or ``-sum(p * log(softmax(logits)))``.
 
@@ -109,6 +137,8 @@ def cross_entropy(
     labels : class numbers, integers ``[...]``; or probabilities, floating-point ``[..., classes]``
     reduction : ``"mean"`` (over the examples), ``"sum"`` or ``"none"``, which gives ``[...]``
     label_smoothing : this share of each target is spread equally over all classes
+    ignore_index : the class number that stands for no label, such as that of a padding: it costs nothing, and the mean is over
+        the others; 0 where there are none
 
     Returns
     -------
@@ -132,9 +162,11 @@ def cross_entropy(
     _check_classes(x, t)
     if not 0 <= label_smoothing <= 1:
         raise GraphError(f"cross_entropy: label_smoothing is from 0 to 1, not {label_smoothing!r}")
+    kept = _kept(t, ignore_index)
     log_p = log_softmax(x)
     if t.dtype.is_integer:
         index = astype(t, int64)
+        index = index if kept is None else where(kept, index, 0)
         # Negative indices would count from the end. Moved out of range, a negative class number is an error as it should be.
         index = where(index < 0, index - size_node(x.shape[-1], int64), index)
         losses = -squeeze(take_along_axis(log_p, expand_dims(index, axis=t.ndim), axis=-1), axis=-1)
@@ -142,14 +174,31 @@ def cross_entropy(
         losses = -sum(where(t == 0, 0, t * log_p), axis=-1)
     if label_smoothing:
         losses = (1 - label_smoothing) * losses - label_smoothing * mean(log_p, axis=-1)
-    return _reduced("cross_entropy", losses, reduction)
+    if kept is None:
+        return _reduced("cross_entropy", losses, reduction)
+    losses = where(kept, losses, 0)
+    if reduction != "mean":
+        return _reduced("cross_entropy", losses, reduction)
+    return sum(losses) / _count(kept, losses.dtype)
 
 
 @cross_entropy.rule
 def _(
-    g: Node, logits: Node, labels: Node, *, out: Node, reduction: str, label_smoothing: float
+    g: Node,
+    logits: Node,
+    labels: Node,
+    *,
+    out: Node,
+    reduction: str,
+    label_smoothing: float,
+    ignore_index: int | None,
 ) -> tuple[Cotangent, ...]:
-    share = _shares(g, logits.shape[:-1], reduction)
+    kept = _kept(labels, ignore_index)
+    if kept is None:
+        share = _shares(g, logits.shape[:-1], reduction)
+    else:
+        each = g / _count(kept, g.dtype) if reduction == "mean" else g
+        share = expand_dims(where(kept, each, 0), axis=labels.ndim)
     probabilities, of_labels = softmax(logits), None
     if labels.dtype.is_integer:
         target = one_hot(astype(labels, int64), logits.shape[-1], dtype=logits.dtype)
@@ -160,6 +209,24 @@ def _(
     if label_smoothing:
         target = (1 - label_smoothing) * target + label_smoothing / size_node(logits.shape[-1], logits.dtype)
     return share * (probabilities - target), of_labels
+
+
+def _kept(labels: Node, ignore_index: int | None) -> Node | None:
+    """Which labels count; None where all do."""
+    if ignore_index is None:
+        return None
+    if isinstance(ignore_index, bool) or not isinstance(ignore_index, int):
+        raise GraphError(f"cross_entropy: ignore_index is a class number, not {ignore_index!r}")
+    if not labels.dtype.is_integer:
+        raise GraphError(
+            "cross_entropy: ignore_index is for labels that are class numbers, not for probabilities",
+            "Rows of zeros cost nothing as they are.",
+        )
+    return astype(labels, int64) != ignore_index
+
+
+def _count(kept: Node, dtype: DType) -> Node:
+    return maximum(sum(astype(kept, dtype)), 1)
 
 
 def _check_classes(logits: Node, labels: Node) -> None:
@@ -321,6 +388,10 @@ _ELSEWHERE = {
     "squared_error": "Write losses.mse(predictions, targets, reduction='none').",
     "L1Loss": "Losses are functions: losses.mae(predictions, targets).",
     "l1_loss": "Write losses.mae(predictions, targets).",
+    "HuberLoss": "Losses are functions: losses.huber(predictions, targets, delta=1.0).",
+    "huber_loss": "Write losses.huber(predictions, targets, delta=1.0).",
+    "SmoothL1Loss": "Write losses.huber(predictions, targets, delta=1.0).",
+    "smooth_l1_loss": "Write losses.huber(predictions, targets, delta=1.0).",
     "mean_absolute_error": "Write losses.mae(predictions, targets).",
     "MeanAbsoluteError": "Losses are functions: losses.mae(predictions, targets).",
     "l1": "Write losses.l1_penalty(params, strength).",

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
-TESTED = {"linear_regression", "logistic_regression", "two_layer_network", "xor", "mnist"}
+TESTED = {"linear_regression", "logistic_regression", "two_layer_network", "xor", "mnist", "transformer"}
 
 
 def load(name):
@@ -75,6 +75,14 @@ def test_xor_has_all_four_right(tmp_path, capsys):
     assert "<svg" in (tmp_path / "pictures" / "xor.svg").read_text(encoding="utf-8")
 
 
+def test_the_transformer_looks_where_it_should(tmp_path, capsys):
+    result = load("transformer").main()
+    assert result["right"] > 0.98
+    assert result["looks"] > 0.75
+    assert "-> . . . # . . . ." in capsys.readouterr().out
+    assert left_behind(tmp_path) == []
+
+
 @pytest.mark.skipif(mnist_folder() is None, reason="no MNIST files here; set GRAPHNN_DATA to a folder with t10k-...")
 def test_mnist_reaches_94_percent(tmp_path):
     result = load("mnist").main(mnist_folder(), epochs=6)
@@ -96,7 +104,7 @@ def test_mnist_without_files_says_what_to_do(tmp_path, monkeypatch):
         load("mnist").main()
 
 
-@pytest.mark.parametrize("name", sorted(TESTED - {"mnist"}))
+@pytest.mark.parametrize("name", sorted(TESTED - {"mnist", "transformer"}))
 def test_runs_as_a_script(name, tmp_path):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run(

@@ -133,6 +133,19 @@ def test_gru(direction, late, clip):
         assert_close(yh[i], last, rtol=1e-12, atol=1e-12)
 
 
+def test_long_sequences_and_those_of_a_named_size_are_scans():
+    x, w, r = (RNG.normal(size=s) for s in [(40, 2, WIDTH), (1, 4 * SIZE, WIDTH), (1, 4 * SIZE, SIZE)])
+    attributes = {"hidden_size": SIZE, "direction": "reverse"}
+    b, h, c, p = np.zeros((1, 8 * SIZE)), np.zeros((1, 2, SIZE)), np.zeros((1, 2, SIZE)), np.zeros((1, 3 * SIZE))
+    found = [lstm(x[::-1, k], w[0], r[0], b[0], p[0], h[0, k], c[0, k], 0.0, False) for k in range(2)]
+    expected = np.stack([np.array(out)[::-1] for out, _, _ in found], axis=1)[:, None]
+    for length in (40, "n"):
+        f = load(model("LSTM", {"x": (length, 2, WIDTH), "w": w, "r": r}, ["y"], attributes, constants=("w", "r")))
+        assert len(f.graph.nodes) < 200
+        assert_close(f(x), expected, rtol=1e-12, atol=1e-12)
+    assert f(x[:1]).shape == (1, 1, 2, SIZE)
+
+
 def test_rnn_with_an_activation_of_its_own():
     x, w, r = RNG.normal(size=(2, 1, 1)), RNG.normal(size=(1, 1, 1)), RNG.normal(size=(1, 1, 1))
     attributes = {"hidden_size": 1, "activations": ["Affine"], "activation_alpha": [0.5], "activation_beta": [0.25]}
@@ -161,6 +174,65 @@ def test_fourier_transforms(n):
         assert_close(found, pairs, rtol=1e-11, atol=1e-12)
         if parts == 1:  # what is real, is so without any rounding
             assert (found[:, 0, :, 1] == 0).all()
+
+
+# --- moved convolutions ---
+
+
+@pytest.mark.parametrize(("lengths", "kernel"), [((7,), (3,)), ((5, 6), (2, 3)), ((3, 4, 3), (2, 1, 2))])
+def test_a_deformed_convolution_without_offsets_is_a_convolution(lengths, kernel):
+    count = len(lengths)
+    x, w = RNG.normal(size=(2, 4, *lengths)), RNG.normal(size=(6, 2, *kernel))
+    strides, dilations = [2, 1, 1][:count], [1, 2, 1][:count]
+    pads = [1] * count + [0] * count
+    attributes = {"strides": strides, "dilations": dilations, "pads": pads, "group": 2}
+    expected = load(model("Conv", {"x": x, "w": w}, ["y"], attributes))(x, w)
+    offset = np.zeros((2, 2 * int(np.prod(kernel)) * count, *expected.shape[2:]))
+    inputs = {"x": x, "w": w, "offset": offset}
+    f = load(model("DeformConv", inputs, ["y"], {**attributes, "offset_group": 2}))
+    assert_close(f(*inputs.values()), expected, rtol=1e-12, atol=1e-12)
+    # All places moved by one element along the last axis are those of an image that is moved the other way.
+    offset.reshape(2, -1, count, *expected.shape[2:])[:, :, -1] = 1.0
+    left = np.concatenate([x[..., 1:], np.zeros_like(x[..., :1])], axis=-1)
+    inner = (..., slice(1, None))  # at the left border the padding differs
+    assert_close(f(x, w, offset)[inner], f(left, w, 0 * offset)[inner], rtol=1e-12, atol=1e-12)
+
+
+# --- small integers ---
+
+
+def test_a_convolution_of_stored_numbers():
+    """Per channel, with a bias and a border: near the same convolution of real numbers."""
+    x, w = RNG.integers(0, 256, (1, 2, 5, 5), np.uint8), RNG.integers(-128, 128, (3, 2, 3, 3), np.int8)
+    scales = RNG.uniform(0.01, 0.02, 3).astype(np.float32)
+    zeros, bias = np.array([3, -5, 0], np.int8), np.array([100, -2000, 7], np.int32)
+    arrays = {
+        "x": x, "xs": np.float32(0.5), "xz": np.uint8(130), "w": w, "ws": scales, "wz": zeros,
+        "ys": np.float32(2.0), "yz": np.uint8(120), "b": bias,
+    }  # fmt: skip
+    arrays = {name: np.asarray(value) for name, value in arrays.items()}
+    made = model("QLinearConv", arrays, ["y"], {"pads": [1, 1, 1, 1]}, constants=tuple(arrays)[1:])
+    y = load(with_output(made, 0, TensorProto.UINT8))(x)
+    real_x = (x.astype(np.float64) - 130) * 0.5
+    real_w = (w.astype(np.float64) - zeros[:, None, None, None]) * scales[:, None, None, None]
+    real = gn.evaluate(gn.conv2d(real_x, real_w.transpose(2, 3, 1, 0), padding=1, layout="NCHW"))
+    real = real + (bias * 0.5 * scales)[:, None, None]
+    assert_close(y.astype(np.float64), np.clip(real / 2.0 + 120, 0, 255), atol=0.51)
+    assert len(np.unique(y)) > 20
+
+
+def test_a_scale_for_each_block():
+    x = RNG.normal(size=(2, 5)).astype(np.float32)
+    scale = np.array([[0.1, 0.2, 0.5], [1.0, 0.01, 0.02]], np.float32)
+    inputs = {"x": x, "scale": scale}
+    made = model("QuantizeLinear", inputs, ["y"], {"axis": 1, "block_size": 2, "output_dtype": 3}, opset=21)
+    y = load(with_output(made, 0, TensorProto.INT8))(x, scale)
+    spread = np.repeat(scale, 2, axis=1)[:, :5]
+    assert y.tolist() == np.clip(np.rint(x / spread), -128, 127).astype(int).tolist()
+    stored = {"y": y, "scale": scale}
+    made = model("DequantizeLinear", stored, ["back"], {"axis": 1, "block_size": 2}, opset=21)
+    back = load(with_output(made, 0, TensorProto.FLOAT))(y, scale)
+    assert_close(back, y * spread, rtol=1e-6)
 
 
 # --- dropout ---
@@ -232,7 +304,6 @@ def test_places_of_overlapping_windows_in_columns():
         ),
         ("NegativeLogLikelihoodLoss", {"x": (2, 4), "t": np.zeros(3, np.int64)}, {}, "the labels int64[3] do not fit"),
         ("DFT", {"x": (2, 4, 3)}, {}, "the last axis holds the real part"),
-        ("RNN", {"x": (3000, 1, 1), "w": (1, 1, 1), "r": (1, 1, 1)}, {}, "a sequence of 3000 steps; 2048 are laid out"),
     ],
 )
 def test_errors(op, inputs, attributes, message):

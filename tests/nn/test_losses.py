@@ -145,6 +145,61 @@ class TestCrossEntropy:
         with pytest.raises(GraphError, match="label_smoothing is from 0 to 1"):
             losses.cross_entropy(np.zeros((2, 3)), np.array([0, 1]), label_smoothing=smoothing)
 
+    @pytest.mark.parametrize("smoothing", [0.0, 0.2])
+    @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+    @pytest.mark.parametrize("padding", [-100, 1, 7])
+    def test_ignored_labels_are_as_if_they_were_not_there(self, smoothing, reduction, padding):
+        rng = np.random.default_rng(0)
+        x, t = rng.normal(size=(2, 3, 4)), np.array([[0, 2, 3], [3, 0, 2]])
+        kept = np.array([[True, False, True], [True, True, False]])
+        labels = np.where(kept, t, padding)
+        options = {"reduction": reduction, "label_smoothing": smoothing}
+        got = value(losses.cross_entropy, x, labels, ignore_index=padding, **options)
+        expected = value(losses.cross_entropy, x[kept], t[kept], **options)
+        np.testing.assert_allclose(got[kept] if reduction == "none" else got, expected, rtol=1e-12)
+        if reduction == "none":
+            assert (got[~kept] == 0).all()
+            return
+        found = gradient(losses.cross_entropy, x, labels, ignore_index=padding, **options)
+        np.testing.assert_allclose(found[kept], gradient(losses.cross_entropy, x[kept], t[kept], **options), rtol=1e-11)
+        assert (found[~kept] == 0).all()
+
+    def test_its_rule_with_ignored_labels_is_that_of_its_body(self):
+        x = np.random.default_rng(0).normal(size=(3, 4))
+        node, t = gn.placeholder("x", x.shape, "float64"), gn.constant([1, -1, 2])
+        for reduction in ("mean", "none"):
+            y = losses.cross_entropy(node, t, reduction=reduction, ignore_index=-1, label_smoothing=0.1)
+            body = y.op.expand(*y.inputs)
+            a, b = (gn.evaluate(gn.grad(gn.sum(z), node), {node: x}) for z in (y, body))
+            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+
+    def test_nothing_but_ignored_labels(self):
+        x = np.ones((2, 3))
+        assert value(losses.cross_entropy, x, np.array([5, 5]), ignore_index=5) == 0
+        assert (gradient(losses.cross_entropy, x, np.array([5, 5]), ignore_index=5) == 0).all()
+
+    def test_ignored_probabilities(self):
+        with pytest.raises(GraphError, match="ignore_index is for labels that are class numbers"):
+            losses.cross_entropy(gn.ones((2, 3)), gn.ones((2, 3)), ignore_index=0)
+        with pytest.raises(GraphError, match=r"ignore_index is a class number, not 1\.5"):
+            losses.cross_entropy(gn.ones((2, 3)), gn.constant([0, 1]), ignore_index=1.5)
+
+
+class TestHuber:
+    @given(pairs(), st.floats(0.1, 10))
+    def test_reference(self, data, delta):
+        y, t = data
+        expected = special.huber(delta, y - t)
+        got = value(losses.huber, y, t, delta=delta, reduction="none")
+        np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-300)
+        slope = gradient(losses.huber, y, t, delta=delta, reduction="sum")
+        np.testing.assert_allclose(slope, np.clip(y - t, -delta, delta), rtol=1e-12, atol=1e-300)
+
+    @pytest.mark.parametrize("delta", [0, -1.0, True, float("inf")])
+    def test_wrong_delta(self, delta):
+        with pytest.raises(GraphError, match="delta is a positive number"):
+            losses.huber([1.0], [2.0], delta=delta)
+
 
 class TestBinaryCrossEntropy:
     @given(pairs())
@@ -192,7 +247,7 @@ class TestSquaresAndDistances:
         assert value(losses.mse, np.array([1.0, 2.0]), np.array([1, 4])) == 2
 
 
-@pytest.mark.parametrize("loss", [losses.mse, losses.mae, losses.binary_cross_entropy])
+@pytest.mark.parametrize("loss", [losses.mse, losses.mae, losses.huber, losses.binary_cross_entropy])
 class TestPairs:
     @given(data=pairs())
     def test_reductions(self, loss, data):

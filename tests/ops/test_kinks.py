@@ -39,6 +39,7 @@ UNARY = [
     ("celu", lambda x: gn.celu(x, alpha=0.5), [0.0, 1.0], [1.0, 1.0]),
     ("softsign", gn.softsign, [-1.0, 0.0, 1.0], [0.25, 1.0, 0.25]),
     ("hard_sigmoid", lambda x: gn.hard_sigmoid(x, slope=0.25), [-3.0, -2.0, 2.0, 3.0], [0.0, 0.25, 0.25, 0.0]),
+    ("masked_softmax", lambda x: gn.masked_softmax(x, x < 2.0)[:1], [0.0, INF, 0.0, math.nan], [0.25, 0.0, -0.25, 0.0]),
     ("softplus", gn.softplus, [0.0], [0.5]),
     ("sigmoid", gn.sigmoid, [0.0], [0.25]),
     ("gelu", gn.gelu, [0.0], [0.5]),

@@ -169,6 +169,7 @@ NOTHING_FOR = {
     ("Checkpoint", "vjp", 0),
     ("Lu", "vjp of result", 0),
     ("Switch", "vjp", 0),
+    ("masked_softmax", "derivative", 1),
 }
 
 

@@ -1,5 +1,7 @@
 """Loops and choices: equal to what the same computation gives when it is written out, in values and all derivatives."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -337,6 +339,10 @@ def test_results_belong_to_the_caller():
     assert stacked[1].tolist() == [1, 1]
 
 
+def labels(text):
+    return set(re.findall(r'label=" ?([^"]*)"', text))
+
+
 def test_views_show_loops():
     x = gn.placeholder("x", ("n",))
     total, sums = gn.scan(lambda c, x: (c + x, c * x), 0.0, x)
@@ -346,3 +352,6 @@ def test_views_show_loops():
     shown = str(gn.trace(y, {x: [1.0, 2.0]}))
     assert "reverse pass" in shown
     assert "scan" in dot(y)
+    assert {"scan", "carry", "element", "last", "stack", "multiply"} <= labels(dot(y, expand=True))
+    chosen = gn.cond(total > 0, lambda: gn.exp(total), lambda: total)
+    assert {"switch", "exp", "until done"} <= labels(dot(gn.while_loop(lambda c: c < 3.0, gn.exp, chosen), expand=True))

@@ -187,12 +187,10 @@ def test_a_python_that_cannot_be_started(monkeypatch, tmp_path):
 def test_the_time_limit_ends_the_layout_and_its_children(dot_program, tmp_path):
     alive = tmp_path / "alive"
     dot_program(f"time.sleep(4); open({str(alive)!r}, 'w').close()")
-    start = time.perf_counter()
     target = tmp_path / "x.svg"
     target.write_text("the old picture")
     with pytest.raises(gn.RenderError, match="the layout of the graph took longer than 1 seconds") as error:
         gn.render(gn.placeholder("x"), target, timeout=1)
-    assert time.perf_counter() - start < 3.5
     assert "timeout=600" in str(error.value)
     assert target.read_text() == "the old picture"
     time.sleep(4)
@@ -246,10 +244,8 @@ def test_notebooks_get_text_only_of_what_is_large():
     node = gn.placeholder("x")
     for _ in range(50_000):
         node = gn.sin(node)
-    start = time.perf_counter()
     assert set(mimebundle(node)) == {"text/plain"}
     assert set(mimebundle(gn.Graph(node))) == {"text/plain"}
-    assert time.perf_counter() - start < 5
 
 
 def test_displays_never_raise(monkeypatch):

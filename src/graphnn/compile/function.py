@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from graphnn.backend.base import Backend, Executable, Form
@@ -13,6 +13,7 @@ from graphnn.compile.signature import Argument, Signature, bind_sizes, check_bou
 from graphnn.errors import DTypeError, GraphError, LoweringError, ShapeError, listing, nearest
 from graphnn.ir import rebuild, tree
 from graphnn.ir.arrays import Array
+from graphnn.ir.dims import Size
 from graphnn.ir.graph import Graph
 from graphnn.ir.leaves import Placeholder, Variable
 from graphnn.ir.node import Node, build, operand_rows
@@ -20,7 +21,8 @@ from graphnn.ir.source import user_source
 from graphnn.ir.verify import check_names
 from graphnn.ops.operands import as_node
 from graphnn.ops.random import Advance
-from graphnn.rewrite.pipeline import optimize
+from graphnn.rewrite.engine import Step
+from graphnn.rewrite.pipeline import BASIC, PASSES, Pass, check_passes, optimize
 
 BACKENDS: dict[str, Backend] = {"numpy": NumpyBackend(), "native": NativeBackend()}
 
@@ -37,10 +39,18 @@ class Function:
     graph : the graph of outputs and updates
     updates : the variables that a call changes, with their new values as nodes
     backend : the name of the backend
+    passes : what rewrites the graph before the backend gets it
     """
 
     def __init__(
-        self, inputs: Any, outputs: Any, updates: Mapping[Any, Any] | None, backend: str, debug: str | None, unused: str
+        self,
+        inputs: Any,
+        outputs: Any,
+        updates: Mapping[Any, Any] | None,
+        backend: str,
+        debug: str | None,
+        unused: str,
+        passes: Sequence[Pass] = PASSES,
     ) -> None:
         self._signature = Signature(inputs)
         self._tree = outputs
@@ -51,6 +61,7 @@ class Function:
         self.graph = Graph(ends, self.updates.items())
         self.backend = backend
         self._backend = _backend(backend)
+        self.passes = check_passes(passes)
         if debug not in (None, "nan"):
             raise GraphError(f"debug is None or 'nan', not {debug!r}")
         self._debug = debug
@@ -61,6 +72,7 @@ class Function:
         self._named = any(argument.named for argument in self._signature.arguments)
         self._plans: dict[tuple[tuple[int, ...], ...], Executable] = {}
         self._count = len(ends)
+        self._sizes: dict[str, int] = {}  # those of the last plan
         self._lock, self._turn = threading.Lock(), threading.Lock()
         self._direct: Callable[..., Any] | None = None
 
@@ -144,13 +156,10 @@ class Function:
         with self._lock:
             if key in self._plans:
                 return self._plans[key]
-            outputs = [*self.graph.outputs, *self.updates.values()]
+            self._sizes = sizes
             inputs: list[Node] = [*(a.node for a in arguments), *self._variables]
-            if sizes:
-                bound: dict[Node, Node] = {}
-                outputs = rebuild.bind_sizes(outputs, sizes, bound)
-                inputs = [bound.get(node, node) for node in inputs]
-            outputs = optimize(outputs, self._backend.keeps)
+            outputs, inputs = _bound([*self.graph.outputs, *self.updates.values()], inputs, sizes)
+            outputs = optimize(outputs, self._backend.keeps, self.passes, compute=NumpyBackend.compute)
             numbers = {variable: number for number, variable in enumerate(self._variables)}
             form = Form(self._variables, tuple([numbers[v] for v in self.updates]), self._single)
             plan = self._plans[key] = self._backend.compile(outputs, inputs, self._debug, form)
@@ -159,6 +168,21 @@ class Function:
             if len(self._plans) > MOST_PLANS:
                 del self._plans[next(iter(self._plans))]  # the oldest; its sizes are planned again if they come back
             return plan
+
+    @property
+    def rewrites(self) -> tuple[Step, ...]:
+        """Every step of the rewriting: the pass, the rule, the node before and the node after.
+
+        It is done once more for this, with the sizes that were planned last; before the first call with named ones.
+
+        >>> x = gn.placeholder("x", (3,))
+        >>> print(*gn.function([x], gn.log(1 + x)).rewrites)
+        names: log1p: log(1.0 + x) -> log1p(x)
+        """
+        log: list[Step] = []
+        outputs, _ = _bound([*self.graph.outputs, *self.updates.values()], [], self._sizes)
+        optimize(outputs, self._backend.keeps, self.passes, compute=NumpyBackend.compute, log=log)
+        return tuple(log)
 
     def _check_inputs(self, unused: str) -> None:
         listed = {argument.node for argument in self._signature.arguments}
@@ -200,6 +224,7 @@ def function(
     backend: str = "numpy",
     debug: str | None = None,
     on_unused: str = "raise",
+    passes: Sequence[Pass] = PASSES,
 ) -> Function:
     """Compile a graph to a function of arrays.
 
@@ -212,6 +237,8 @@ def function(
     backend : ``"numpy"``, or ``"native"``: machine code made by LLVM
     debug : ``"nan"`` finds the first node, forward or backward, that makes a NaN or an infinity of a result
     on_unused : ``"ignore"`` allows inputs that the outputs do not depend on
+    passes : how the graph is rewritten; see `graphnn.rewrite`. ``rewrite.without("stability")`` leaves rules out,
+        ``rewrite.only_exact()`` those that change the rounding of results, and ``rewrite.BASIC`` all of them
 
     Returns
     -------
@@ -232,11 +259,13 @@ def function(
     >>> float(f([1.0, 2.0])), float(f(x=[1.0, 2.0])), float(w.value)
     (6.0, 9.0, 4.0)
     """
-    return Function(inputs, outputs, updates, backend, debug, on_unused)
+    return Function(inputs, outputs, updates, backend, debug, on_unused, passes)
 
 
 def evaluate(outputs: Any, feeds: Mapping[Any, Any] | None = None) -> Any:
     """The value of a node, or of a tree of nodes, in passing; states stay as they are.
+
+    The graph is computed as it was written: only equal nodes are computed once. `function` rewrites it first.
 
     Parameters
     ----------
@@ -288,13 +317,19 @@ def evaluate(outputs: Any, feeds: Mapping[Any, Any] | None = None) -> Any:
     sizes = bind_sizes(arguments, arrays)
     inputs: list[Node] = [*(a.node for a in arguments), *graph.parameters, *graph.states]
     arrays += [v.cell.array for v in (*graph.parameters, *graph.states)]
-    if sizes:
-        bound: dict[Node, Node] = {}
-        ends = rebuild.bind_sizes(ends, sizes, bound)
-        inputs = [bound.get(node, node) for node in inputs]
+    ends, inputs = _bound(ends, inputs, sizes)
     backend = BACKENDS["numpy"]
-    results = backend.compile(optimize(ends, backend.keeps), inputs, None)(arrays)
+    results = backend.compile(optimize(ends, backend.keeps, BASIC), inputs, None)(arrays)
     return results[0] if isinstance(outputs, Node) else tree.rebuild(outputs, iter(results))
+
+
+def _bound(outputs: list[Node], inputs: list[Node], sizes: Mapping[str, Size]) -> tuple[list[Node], list[Node]]:
+    """Outputs and inputs with named sizes replaced."""
+    if not sizes:
+        return outputs, inputs
+    leaves: dict[Node, Node] = {}
+    outputs = rebuild.bind_sizes(outputs, sizes, leaves)
+    return outputs, [leaves.get(node, node) for node in inputs]
 
 
 def _output(path: str, leaf: Any) -> Node:

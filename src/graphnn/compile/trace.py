@@ -19,7 +19,7 @@ from graphnn.ir.node import Node, operand_rows, printable
 from graphnn.ir.op import Leaf, Multi
 from graphnn.ir.source import serving, user_source
 from graphnn.ir.symbols import latex_name
-from graphnn.rewrite.pipeline import expand_composites
+from graphnn.rewrite.passes import expand_composites
 from graphnn.transform.reverse import Contribution, Pull, Step, checked_targets, reverse_pass
 
 _WIDEST = 60  # columns of a rule in the printed table

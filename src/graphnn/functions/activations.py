@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from graphnn.errors import GraphError
-from graphnn.functions.statistics import logsumexp
+from graphnn.errors import DTypeError, GraphError
+from graphnn.ir.dtype import bool_
 from graphnn.ir.node import Node
 from graphnn.ir.op import Cotangent, Masked
 from graphnn.ir.spec import normalize_axis
@@ -13,7 +13,8 @@ from graphnn.ops.arithmetic import abs, clip, maximum, minimum
 from graphnn.ops.bitwise import stop_gradient
 from graphnn.ops.comparison import where
 from graphnn.ops.composite import composite
-from graphnn.ops.exponential import erf, exp, expm1, log1p
+from graphnn.ops.exponential import erf, exp, expm1, log, log1p
+from graphnn.ops.kinds import check_kind
 from graphnn.ops.operands import Operand, as_node
 from graphnn.ops.reduction import max, sum
 from graphnn.ops.trigonometric import tanh
@@ -249,6 +250,45 @@ def _(g: Node, x: Node, *, out: Node, axis: int) -> tuple[Cotangent, ...]:
     return (weighted - out * sum(weighted, axis=axis, keepdims=True),)
 
 
+@composite(latex=r"\operatorname{{masked\_softmax}}_{{{axis}}}\left({0}, {1}\right)")
+def masked_softmax(x: Operand, mask: Operand, /, axis: int = -1) -> Node:
+    """The `softmax` of the elements where a mask is True, and 0 elsewhere; zeros where it is True for none.
+
+    Parameters
+    ----------
+    x : floating-point; what is masked may be anything, also infinite or NaN
+    mask : bool; it broadcasts to the shape of x
+
+    Raises
+    ------
+    DTypeError
+        If the mask is not bool.
+
+    >>> gn.evaluate(
+    ...     gn.masked_softmax([[0.0, 0.0, 9.0], [1.0, 2.0, 3.0]], [[True, True, False], [False] * 3])
+    ... )
+    array([[0.5, 0.5, 0. ],
+           [0. , 0. , 0. ]], dtype=float32)
+    """
+    node, allowed = as_node(x), as_node(mask)
+    check_kind("masked_softmax", "floating-point", (node.dtype,))
+    if allowed.dtype is not bool_:
+        raise DTypeError(f"masked_softmax: the mask is bool, not {allowed.dtype}", "Cast it: mask.astype('bool').")
+    place = normalize_axis("masked_softmax", axis, node.ndim)
+    scores = where(allowed, node, -math.inf)
+    # Of nothing at all the largest element is -inf: taken away from itself it would be no number.
+    top = max(scores, axis=place, keepdims=True)
+    weights = where(allowed, exp(scores - stop_gradient(where(top == -math.inf, 0, top))), 0)
+    total = sum(weights, axis=place, keepdims=True)
+    return weights / where(total == 0, 1, total)
+
+
+@masked_softmax.rule
+def _(g: Node, x: Node, mask: Node, *, out: Node, axis: int) -> tuple[Cotangent, ...]:
+    weighted = g * out
+    return weighted - out * sum(weighted, axis=axis, keepdims=True), None
+
+
 @composite(latex=r"\operatorname{{log\_softmax}}_{{{axis}}}\left({0}\right)")
 def log_softmax(x: Operand, /, axis: int = -1) -> Node:
     """``log(softmax(x)) = x - logsumexp(x)`` along an axis, without overflow.
@@ -259,7 +299,8 @@ def log_softmax(x: Operand, /, axis: int = -1) -> Node:
     node = as_node(x)
     place = normalize_axis("log_softmax", axis, node.ndim)
     shifted = node - stop_gradient(max(node, axis=place, keepdims=True))
-    return shifted - logsumexp(shifted, axis=place, keepdims=True)
+    # The largest of these is 0: the sum neither overflows nor vanishes, and is that of softmax.
+    return shifted - log(sum(exp(shifted), axis=place, keepdims=True))
 
 
 @log_softmax.rule

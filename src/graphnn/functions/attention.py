@@ -5,19 +5,18 @@ from __future__ import annotations
 import math
 
 from graphnn.errors import DTypeError, ShapeError
-from graphnn.functions.activations import softmax
+from graphnn.functions.activations import masked_softmax, softmax
 from graphnn.functions.creation import size_node
 from graphnn.ir.dims import Dim, Size, exact_quotient
 from graphnn.ir.node import Node
 from graphnn.ir.spec import shape_text
-from graphnn.ops.comparison import logical_and, where
+from graphnn.ops.comparison import logical_and
 from graphnn.ops.composite import composite
 from graphnn.ops.contraction import matmul
 from graphnn.ops.exponential import sqrt
 from graphnn.ops.indexing import iota_along
 from graphnn.ops.movement import Part, Reshape, Slice, concat, matrix_transpose, stack
 from graphnn.ops.operands import Operand, as_node
-from graphnn.ops.reduction import any
 from graphnn.ops.trigonometric import tanh
 
 
@@ -105,12 +104,7 @@ def attention_weights(scores: Node, allowed: Node | None = None, added: Node | N
     """The softmax of the scores where it is allowed, and zeros elsewhere; `added` is added to the scores before."""
     if added is not None:
         scores = scores + added
-    if allowed is None:
-        return softmax(scores)
-    # A row without any key would be the softmax of nothing: let it be that of its scores, and then set it to 0.
-    some = any(allowed, axis=-1, keepdims=True)
-    weights = softmax(where(some, where(allowed, scores, -math.inf), 0))
-    return where(some, weights, 0)
+    return softmax(scores) if allowed is None else masked_softmax(scores, allowed)
 
 
 def attend(weights: Node, value: Node) -> Node:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from graphnn.errors import DTypeError, ShapeError
 from graphnn.ir.dims import Size, as_size
-from graphnn.ir.dtype import DEFAULT_FLOAT, DEFAULT_INT, DType, as_dtype
+from graphnn.ir.dtype import DEFAULT_FLOAT, DEFAULT_INT, DType, as_dtype, float64, int64, uint64
 from graphnn.ir.leaves import DimSize, Iota, constant
 from graphnn.ir.node import Node, explain
 from graphnn.ir.spec import as_shape, normalize_axis
@@ -74,25 +75,43 @@ def full_like(x: Operand, /, fill_value: bool | int | float, *, dtype: Any = Non
     return full(node.shape, fill_value, dtype=dtype if dtype is not None else node.dtype)
 
 
-def arange(start: Any, /, stop: Any = None, step: int = 1, *, dtype: Any = DEFAULT_INT) -> Node:
-    """The whole numbers from start (0 where only one is given) up to but without stop; sizes may be named.
+def arange(start: Any, /, stop: Any = None, step: int | float = 1, *, dtype: Any = None) -> Node:
+    """The numbers start, start + step, ... up to but without stop; from 0 where only one number is given.
 
-    >>> gn.evaluate(gn.arange(2, 8, 3))
-    array([2, 5])
+    int64 unless told, or float32 where one of the numbers is a float. A stop may be a named size.
+
+    >>> gn.evaluate(gn.arange(2, 8, 3)), gn.evaluate(gn.arange(0.0, 1.0, 0.25))
+    (array([2, 5]), array([0.  , 0.25, 0.5 , 0.75], dtype=float32))
     """
     first, last = (0, start) if stop is None else (start, stop)
-    wanted = as_dtype(dtype)
+    numbers = (first, last, step)
+    if any(isinstance(number, float) for number in numbers):
+        return _float_range(numbers, as_dtype(DEFAULT_FLOAT if dtype is None else dtype))
+    wanted = as_dtype(DEFAULT_INT if dtype is None else dtype)
     if not isinstance(first, int) or not isinstance(step, int) or step == 0:
-        raise ShapeError("arange takes whole numbers: an int start and an int step that is not 0", "See gn.linspace.")
+        raise ShapeError("arange takes numbers: a start, and a step that is not 0", "See gn.linspace.")
     if isinstance(last, int):
         count: Size = len(range(first, last, step))
     else:
         count = as_size(last) - first
         if step != 1:
             raise ShapeError(f"arange up to the named size {last} has the step 1 only")
-    out = Iota(count, wanted)()
-    out = out * step if step != 1 else out
-    return out + first if first != 0 else out
+    if first == 0 and step == 1:
+        return Iota(count, wanted)()
+    # The numbers are made in a type that holds them all, and cast last: halfway, int8 would have overflown.
+    exact = wanted if wanted in (int64, uint64) else int64
+    if not all(-(2**63) <= number < 2**63 for number in (first, step)):
+        exact = uint64 if first >= 0 and isinstance(last, int) and last >= 0 else float64
+    steps = Iota(count, exact)() * abs(step)
+    return astype(as_node(first, exact) + steps if step > 0 else as_node(first, exact) - steps, wanted)
+
+
+def _float_range(numbers: tuple[Any, ...], dtype: DType) -> Node:
+    if not all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers) or numbers[2] == 0:
+        raise ShapeError(f"arange takes finite numbers, and a step that is not 0, not {numbers}", "See gn.linspace.")
+    first, last, step = numbers
+    count = max(math.ceil((last - first) / step), 0)
+    return astype(Iota(count, float64)() * float(step) + float(first), dtype)
 
 
 def linspace(start: float, stop: float, /, num: int, *, endpoint: bool = True, dtype: Any = DEFAULT_FLOAT) -> Node:
@@ -117,7 +136,12 @@ def eye(n_rows: Any, n_cols: Any = None, /, *, k: int = 0, dtype: Any = DEFAULT_
     """
     rows = Iota(as_size(n_rows), DEFAULT_INT)()
     columns = Iota(as_size(n_rows if n_cols is None else n_cols), DEFAULT_INT)()
-    return astype(expand_dims(rows, axis=1) + k == columns, dtype)
+    return astype(expand_dims(rows, axis=1) + offset_of(k) == columns, dtype)
+
+
+def offset_of(k: int) -> int:
+    """The number of a diagonal, brought into a range that int64 can compute with: beyond it there is no matrix."""
+    return min(max(k, -(2**62)), 2**62)
 
 
 def dim_size(x: Operand, /, axis: int, *, dtype: Any = DEFAULT_INT) -> Node:

@@ -79,14 +79,28 @@ def grid_sample(
         raise GraphError(f"{name}: padding is 'zeros', 'border' or 'reflection', not {padding!r}")
     image = to_last(node, count, first)
     outer = places.shape[:-1]
-    axes = []
+    points = []
     for i in range(count):
         number = Reshape(outer)(Part(places.ndim - 1, count - 1 - i, 1)(places))
-        axes.append(_taps(number, image.shape[i + 1], method, padding, align_corners))
-    batch = iota_along(node.shape[0], 0, len(outer))
+        size = size_node(image.shape[i + 1], places.dtype)
+        points.append((number + 1) / 2 * (size - 1) if align_corners else ((number + 1) * size - 1) / 2)
+    out = interpolated(image, points, method=method, padding=padding, align_corners=align_corners)
+    return from_last(astype(out, node.dtype), count, first)
+
+
+def interpolated(
+    image: Node, points: Sequence[Node], *, method: str, padding: str, align_corners: bool = False
+) -> Node:
+    """The values of images ``[batch, *spatial, channels]`` at points, given by their place along each axis in elements.
+
+    Each of the points is ``[batch, ...]``, and so is the result, with an axis for the channels. With ``align_corners`` what is
+    outside begins at the centres of the outermost elements, else half an element further.
+    """
+    axes = [_taps(point, image.shape[i + 1], method, padding, align_corners) for i, point in enumerate(points)]
+    batch = iota_along(image.shape[0], 0, points[0].ndim)
     total: Node | None = None
     for taps in itertools.product(*axes):
-        value = Gather(tuple(range(count + 1)))(image, batch, *(index for index, _, _ in taps))
+        value = Gather(tuple(range(len(points) + 1)))(image, batch, *(index for index, _, _ in taps))
         weight: Node | None = None
         for _, share, inside in taps:
             weight = share if weight is None else weight * share
@@ -96,7 +110,7 @@ def grid_sample(
         term = value if method == "nearest" else value * expand_dims(weight, axis=weight.ndim)
         total = term if total is None else total + term
     assert total is not None
-    return from_last(astype(total, node.dtype), count, first)
+    return total
 
 
 _TAPS = {"nearest": (0,), "linear": (0, 1), "cubic": (-1, 0, 1, 2)}
@@ -104,11 +118,10 @@ Tap = tuple[Node, Node, Node | None]
 """The index of an element, its share, and where it lies inside the image."""
 
 
-def _taps(number: Node, length: Size, method: str, padding: str, align_corners: bool) -> list[Tap]:
-    """For coordinates from -1 to 1 along an axis: the elements that are near, and what each counts."""
-    dtype = number.dtype
+def _taps(place: Node, length: Size, method: str, padding: str, align_corners: bool) -> list[Tap]:
+    """For places along an axis: the elements that are near, and what each counts."""
+    dtype = place.dtype
     size = size_node(length, dtype)
-    place = (number + 1) / 2 * (size - 1) if align_corners else ((number + 1) * size - 1) / 2
     if method == "nearest":
         place = round(place)
     low, high = (0, size - 1) if align_corners else (-0.5, size - 0.5)

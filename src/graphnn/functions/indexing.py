@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graphnn.errors import DTypeError, ShapeError
-from graphnn.functions.creation import size_node
+from graphnn.functions.creation import offset_of, size_node
 from graphnn.ir.dims import Size, as_size, positive_part
 from graphnn.ir.dtype import int64
 from graphnn.ir.leaves import Iota
@@ -37,7 +37,7 @@ def tril(x: Operand, /, *, k: int = 0) -> Node:
            [3, 4]])
     """
     node = _matrix("tril", x)
-    return where(_difference(node) <= k, node, as_node(0, node.dtype))
+    return where(_difference(node) <= offset_of(k), node, as_node(0, node.dtype))
 
 
 def triu(x: Operand, /, *, k: int = 0) -> Node:
@@ -48,7 +48,7 @@ def triu(x: Operand, /, *, k: int = 0) -> Node:
            [0, 4]])
     """
     node = _matrix("triu", x)
-    return where(_difference(node) >= k, node, as_node(0, node.dtype))
+    return where(_difference(node) >= offset_of(k), node, as_node(0, node.dtype))
 
 
 def _difference(x: Node) -> Node:

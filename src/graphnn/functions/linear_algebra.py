@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from graphnn.errors import GraphError, ShapeError
 from graphnn.functions.creation import eye, size_node
@@ -212,10 +213,10 @@ def matrix_norm(x: Operand, /, *, keepdims: bool = False, ord: float | str = "fr
     return norm if keepdims else squeeze(norm, (-2, -1))
 
 
-def matrix_trace(x: Operand, /, *, offset: int = 0) -> Node:
+def matrix_trace(x: Operand, /, *, offset: int = 0, dtype: Any = None) -> Node:
     """The sum of the diagonal of matrices, or of the one `offset` places right of it: ``[..., m, n] -> [...]``.
 
-    (``gn.trace`` shows the passes of a computation step by step.)
+    The data type is that of `sum`. (``gn.trace`` shows the passes of a computation step by step.)
 
     >>> gn.evaluate(gn.matrix_trace([[1.0, 2.0], [3.0, 4.0]]))
     array(5., dtype=float32)
@@ -225,7 +226,8 @@ def matrix_trace(x: Operand, /, *, offset: int = 0) -> Node:
     if node.ndim < 2:
         raise ShapeError(f"matrix_trace takes matrices, not {shape_text(node.shape)}")
     diagonal = eye(*node.shape[-2:], k=offset, dtype=bool_)
-    return sum(where(diagonal, node, as_node(0 if node.dtype.is_integer else 0.0, node.dtype)), axis=(-2, -1))
+    kept = where(diagonal, node, as_node(0 if node.dtype.is_integer else 0.0, node.dtype))
+    return sum(kept, axis=(-2, -1), dtype=dtype)
 
 
 def outer(x: Operand, y: Operand, /) -> Node:

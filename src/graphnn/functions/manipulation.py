@@ -9,12 +9,15 @@ from graphnn.errors import ShapeError
 from graphnn.ir.dims import Size, as_size, exact_quotient
 from graphnn.ir.dtype import bool_, int64
 from graphnn.ir.leaves import DimSize, Iota, constant
-from graphnn.ir.node import Node
+from graphnn.ir.node import Node, explain
 from graphnn.ir.spec import broadcast, normalize_axis, shape_text
+from graphnn.ops.bitwise import astype
 from graphnn.ops.comparison import where
+from graphnn.ops.cumulative import CumulativeSum
 from graphnn.ops.indexing import take
 from graphnn.ops.movement import Pad, Part, Reshape, Slice, broadcast_to, concat, expand_dims, permute_dims
 from graphnn.ops.operands import Operand, as_node, axes_of, axis_of
+from graphnn.ops.sorting import Searchsorted
 
 
 def flip(x: Operand, /, *, axis: int | Sequence[int] | None = None) -> Node:
@@ -73,13 +76,21 @@ def tile(x: Operand, repetitions: Sequence[Any], /) -> Node:
     return Reshape(tuple(n * size for n, size in zip(times, shape, strict=True)))(spread)
 
 
-def repeat(x: Operand, repeats: int, /, *, axis: int | None = None) -> Node:
+def repeat(x: Operand, repeats: int | Operand, /, *, axis: int | None = None, size: Size | str | None = None) -> Node:
     """Each element, or each slice along an axis, several times in a row; flattened first where `axis` is None.
 
-    >>> gn.evaluate(gn.repeat([1, 2], 2))
-    array([1, 1, 2, 2])
+    Parameters
+    ----------
+    repeats : how often, an int from 0; or a vector of integers from 0, one for each element
+    size : the sum of such a vector, for shapes are static; less than the sum cuts the result off, more is an error when
+        it runs
+
+    >>> gn.evaluate(gn.repeat([1, 2], 2)), gn.evaluate(gn.repeat([1, 2], [3, 1], size=4))
+    (array([1, 1, 2, 2]), array([1, 1, 1, 2]))
     """
     node = as_node(x)
+    if not isinstance(repeats, (int, float)):
+        return _repeat_each(node, as_node(repeats), axis, size)
     if not isinstance(repeats, int) or repeats < 0:
         raise ShapeError(f"repeat: the number of times is an int from 0, not {repeats!r}")
     if axis is None:
@@ -88,6 +99,26 @@ def repeat(x: Operand, repeats: int, /, *, axis: int | None = None) -> Node:
     shape = node.shape
     spread = broadcast_to(expand_dims(node, axis=place + 1), (*shape[: place + 1], repeats, *shape[place + 1 :]))
     return Reshape((*shape[:place], shape[place] * repeats, *shape[place + 1 :]))(spread)
+
+
+def _repeat_each(x: Node, repeats: Node, axis: int | None, size: Size | str | None) -> Node:
+    if axis is None:
+        x, axis = Reshape((x.spec.size,))(x), 0
+    place = axis_of("repeat", axis, x)
+    if repeats.ndim != 1 or not repeats.dtype.is_integer or repeats.shape[0] != x.shape[place]:
+        error = ShapeError(f"repeat: {repeats.spec} is no vector of {x.shape[place]} integers, one for each element")
+        raise explain(error, (x, repeats))
+    if size is None:
+        raise explain(
+            ShapeError(
+                "repeat: the size of the result must be given, as shapes are static",
+                "Write gn.repeat(x, repeats, size=n), where n is the sum of repeats.",
+            ),
+            (x, repeats),
+        )
+    # Element i ends where the sum of the first i + 1 numbers says: the first end past a place tells who stands there.
+    ends = CumulativeSum(0)(astype(repeats, int64))
+    return take(x, Searchsorted("right")(ends, Iota(as_size(size), int64)()), axis=place)
 
 
 def pad(x: Operand, widths: Any, /, *, mode: str = "constant", value: float = 0.0) -> Node:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graphnn.errors import ShapeError
-from graphnn.functions.creation import size_node
 from graphnn.functions.patches import channels_first, from_last, to_last
 from graphnn.functions.statistics import mean
-from graphnn.ir.dims import exact_quotient, product
+from graphnn.ir.dims import exact_quotient
 from graphnn.ir.dtype import float32
 from graphnn.ir.node import Node
+from graphnn.ir.op import Cotangent
 from graphnn.ir.spec import normalize_axes, normalize_axis, shape_text
 from graphnn.ops.arithmetic import square
 from graphnn.ops.bitwise import astype
@@ -41,7 +41,7 @@ def layer_norm(
 
     Parameters
     ----------
-    weight, bias : of the shape of the normalised axes; may be left out
+    weight, bias : of the shape of the normalised axes, in their order in x; may be left out
     axis : the normalised axes
     eps : keeps the divisor from 0
 
@@ -57,9 +57,24 @@ def layer_norm(
            [-1.,  1.]], dtype=float32)
     """
     node = as_node(x)
-    axes = normalize_axes("layer_norm", axis, node.ndim)
-    out = _standardized("layer_norm", _wide(node), axes, eps)
-    return _scaled("layer_norm", node, out, axes, weight, bias)
+    check_kind("layer_norm", "floating-point", (node.dtype,))
+    axes = _axes("layer_norm", axis, node)
+    return _scaled("layer_norm", node, _standardized(node, axes, eps)[0], axes, weight, bias)
+
+
+@layer_norm.rule
+def _(
+    g: Node, x: Node, weight: Node | None, bias: Node | None, *, out: Node, axis: Axes, eps: float
+) -> tuple[Cotangent, ...]:
+    axes = _axes("layer_norm", axis, x)
+    standard, root = _standardized(x, axes, eps)
+    wide = _wide(g)
+    inner = wide if weight is None else wide * _wide(_placed("layer_norm", "weight", x, weight, axes))
+    # Neither a shift nor a stretch of x changes the result: the parts of the cotangent along both are taken away.
+    shift = mean(inner, axis=axes, keepdims=True)
+    stretch = mean(inner * standard, axis=axes, keepdims=True)
+    by_x = (inner - shift - standard * stretch) / root
+    return by_x, *_by_weights(wide, standard, x, axes, weight, bias)
 
 
 @composite(latex=r"\operatorname{{rms\_norm}}\left({args}\right)")
@@ -73,9 +88,18 @@ def rms_norm(x: Operand, weight: Operand | None = None, /, *, axis: Axes = -1, e
     """
     node = as_node(x)
     check_kind("rms_norm", "floating-point", (node.dtype,))
-    axes, wide = normalize_axes("rms_norm", axis, node.ndim), _wide(node)
-    out = wide / sqrt(mean(square(wide), axis=axes, keepdims=True) + eps)
-    return _scaled("rms_norm", node, out, axes, weight, None)
+    axes, wide = _axes("rms_norm", axis, node), _wide(node)
+    return _scaled("rms_norm", node, wide / _root_mean_square(wide, axes, eps), axes, weight, None)
+
+
+@rms_norm.rule
+def _(g: Node, x: Node, weight: Node | None, *, out: Node, axis: Axes, eps: float) -> tuple[Cotangent, ...]:
+    axes, wide = _axes("rms_norm", axis, x), _wide(g)
+    root = _root_mean_square(_wide(x), axes, eps)
+    scaled = _wide(x) / root
+    inner = wide if weight is None else wide * _wide(_placed("rms_norm", "weight", x, weight, axes))
+    by_x = (inner - scaled * mean(inner * scaled, axis=axes, keepdims=True)) / root
+    return by_x, _by_weights(wide, scaled, x, axes, weight, None)[0]
 
 
 @composite(latex=r"\operatorname{{batch\_norm}}\left({args}\right)")
@@ -114,10 +138,34 @@ def batch_norm(
     """
     node = as_node(x)
     place = normalize_axis("batch_norm", axis, node.ndim)
-    center = _placed("batch_norm", "mean", node, as_node(mean), (place,))
-    spread = _placed("batch_norm", "variance", node, as_node(var), (place,))
-    out = (_wide(node) - _wide(center)) / sqrt(_wide(spread) + eps)
-    return _scaled("batch_norm", node, out, (place,), weight, bias)
+    return _scaled(
+        "batch_norm", node, _by_statistics(node, as_node(mean), as_node(var), place, eps)[0], (place,), weight, bias
+    )
+
+
+@batch_norm.rule
+def _(
+    g: Node,
+    x: Node,
+    mean: Node,
+    var: Node,
+    weight: Node | None,
+    bias: Node | None,
+    *,
+    out: Node,
+    axis: int,
+    eps: float,
+) -> tuple[Cotangent, ...]:
+    place = normalize_axis("batch_norm", axis, x.ndim)
+    others = tuple(i for i in range(x.ndim) if i != place)
+    standard, root = _by_statistics(x, mean, var, place, eps)
+    wide, flat = _wide(g), Reshape((x.shape[place],))(root)
+    factor = 1 / root if weight is None else _wide(_placed("batch_norm", "weight", x, weight, (place,))) / root
+    # All that is asked of the vectors follows from two sums for each channel.
+    total, along = sum(wide, axis=others), sum(wide * standard, axis=others)
+    share = Reshape((x.shape[place],))(factor)
+    by_mean, by_var = -total * share, -0.5 * along * share / flat
+    return wide * factor, by_mean, by_var, None if weight is None else along, None if bias is None else total
 
 
 @composite(latex=r"\operatorname{{group\_norm}}_{{{groups}}}\left({args}\right)")
@@ -214,15 +262,41 @@ def local_response_norm(
     return from_last(astype(wide / pow(k + (alpha / size) * near, beta), node.dtype), count, first)
 
 
+def _axes(name: str, axis: Axes, x: Node) -> tuple[int, ...]:
+    """The normalised axes in the order in which x has them."""
+    return tuple(sorted(normalize_axes(name, axis, x.ndim)))
+
+
 def _wide(x: Node) -> Node:
     return astype(x, float32) if x.dtype.bits == 16 else x
 
 
-def _standardized(name: str, x: Node, axes: tuple[int, ...], eps: float) -> Node:
-    check_kind(name, "floating-point", (x.dtype,))
-    deviation = x - mean(x, axis=axes, keepdims=True)
-    count = size_node(product(x.shape[i] for i in axes), x.dtype)
-    return deviation / sqrt(sum(square(deviation), axis=axes, keepdims=True) / count + eps)
+def _standardized(x: Node, axes: tuple[int, ...], eps: float) -> tuple[Node, Node]:
+    """x with mean 0 and variance 1, and the root that it was divided by; in float32 at least."""
+    wide = _wide(x)
+    deviation = wide - mean(wide, axis=axes, keepdims=True)
+    root = sqrt(mean(square(deviation), axis=axes, keepdims=True) + eps)
+    return deviation / root, root
+
+
+def _root_mean_square(x: Node, axes: tuple[int, ...], eps: float) -> Node:
+    return sqrt(mean(square(x), axis=axes, keepdims=True) + eps)
+
+
+def _by_statistics(x: Node, center: Node, spread: Node, place: int, eps: float) -> tuple[Node, Node]:
+    """x by the mean and the variance of each channel, and the root that it was divided by; in float32 at least."""
+    middle = _wide(_placed("batch_norm", "mean", x, center, (place,)))
+    root = sqrt(_wide(_placed("batch_norm", "variance", x, spread, (place,))) + eps)
+    return (_wide(x) - middle) / root, root
+
+
+def _by_weights(
+    g: Node, standard: Node, x: Node, axes: tuple[int, ...], weight: Node | None, bias: Node | None
+) -> tuple[Cotangent, Cotangent]:
+    """The cotangents of weight and bias."""
+    others = tuple(i for i in range(x.ndim) if i not in axes)
+    by_weight = None if weight is None else sum(g * standard, axis=others)
+    return by_weight, None if bias is None else sum(g, axis=others)
 
 
 def _scaled(
@@ -271,11 +345,12 @@ def _grouped(
     layout: str,
 ) -> Node:
     node = as_node(x)
+    check_kind(name, "floating-point", (node.dtype,))
     count, first = _spatial(name, node, layout)
     last = to_last(node, count, first)
     channels = last.shape[-1]
     if groups is None:
-        out = _standardized(name, _wide(last), tuple(range(1, count + 1)), eps)
+        out = layer_norm(_wide(last), axis=tuple(range(1, count + 1)), eps=eps)
     else:
         good = isinstance(groups, int) and not isinstance(groups, bool) and groups > 0
         each = exact_quotient(channels, groups) if good else None
@@ -285,5 +360,5 @@ def _grouped(
                 f"x is {shape_text(last.shape)} with the channels last.",
             )
         split = Reshape((*last.shape[:-1], groups, each))(_wide(last))
-        out = Reshape(last.shape)(_standardized(name, split, (*range(1, count + 1), count + 2), eps))
+        out = Reshape(last.shape)(layer_norm(split, axis=(*range(1, count + 1), count + 2), eps=eps))
     return from_last(_scaled(name, last, out, (last.ndim - 1,), weight, bias), count, first)

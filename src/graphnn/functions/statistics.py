@@ -20,7 +20,7 @@ from graphnn.ops.exponential import exp, log, pow, sqrt
 from graphnn.ops.kinds import check_kind
 from graphnn.ops.movement import Reshape, broadcast_to
 from graphnn.ops.operands import Operand, as_node
-from graphnn.ops.reduction import max, reduced_shape, sum
+from graphnn.ops.reduction import max, min, reduced_shape, sum
 
 Axes = int | Sequence[int] | None
 
@@ -78,8 +78,9 @@ def _spread(value: Node, x: Node, axes: tuple[int, ...]) -> Node:
 
 @composite(latex=r"\left\lVert {0} \right\rVert_{{{ord}}}")
 def vector_norm(x: Operand, /, axis: Axes = None, *, keepdims: bool = False, ord: float = 2.0) -> Node:
-    """p-norm ``sum(abs(x)**ord)**(1/ord)`` over the given axes, or over all; ``ord=inf`` is the largest magnitude.
+    """p-norm ``sum(abs(x)**ord)**(1/ord)`` over the given axes, or over all.
 
+    ``ord=inf`` is the largest magnitude, ``ord=-inf`` the smallest, ``ord=0`` the number of elements that are not zero.
     At the zero vector, where the norm has a kink, its derivative is 0.
 
     >>> gn.evaluate(gn.vector_norm([3.0, 4.0]))
@@ -90,6 +91,10 @@ def vector_norm(x: Operand, /, axis: Axes = None, *, keepdims: bool = False, ord
     axes = normalize_axes("vector_norm", axis, node.ndim)
     if ord == math.inf:
         return max(abs(node), axis=axes, keepdims=keepdims)
+    if ord == -math.inf:
+        return min(abs(node), axis=axes, keepdims=keepdims)
+    if ord == 0:
+        return sum(astype(node != 0, node.dtype), axis=axes, keepdims=keepdims)
     if ord == 1:
         return sum(abs(node), axis=axes, keepdims=keepdims)
     if ord == 2:

@@ -268,6 +268,18 @@ def _first_value(what: str, value: Any, dtype: Any) -> Array:
     if dtype is None and not isinstance(value, (np.ndarray, np.generic)):
         dtype = {"f": DEFAULT_FLOAT, "i": DEFAULT_INT}.get(array.dtype.kind)
     wanted = as_dtype(array.dtype if dtype is None else dtype)
+    if (
+        not isinstance(value, (np.ndarray, np.generic))
+        and array.dtype.kind in "iu"
+        and wanted.is_integer
+        and array.size
+    ):
+        limits = np.iinfo(wanted.numpy)
+        if array.min() < limits.min or array.max() > limits.max:
+            raise DTypeError(
+                f"{what}: its numbers from {array.min()} to {array.max()} do not fit {wanted}",
+                f"It holds {limits.min} to {limits.max}.",
+            )
     return array.astype(wanted.numpy)
 
 

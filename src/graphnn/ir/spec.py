@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
-from graphnn.errors import ShapeError
+from graphnn.errors import AxisError, ShapeError
 from graphnn.ir import dims
 from graphnn.ir.dims import Dim, Size
 from graphnn.ir.dtype import DType
@@ -174,11 +174,11 @@ def normalize_axis(name: str, axis: object, ndim: int) -> int:
     value = int(axis.__index__())
     if not -ndim <= value < ndim:
         if ndim == 0:
-            raise ShapeError(f"{name}: axis {value} is out of range for a scalar", "A scalar has no axes.")
+            raise AxisError(f"{name}: axis {value} is out of range for a scalar", "A scalar has no axes.")
         if ndim == 1:
-            raise ShapeError(f"{name}: axis {value} is out of range for a vector", "Its only axis is 0.")
+            raise AxisError(f"{name}: axis {value} is out of range for a vector", "Its only axis is 0.")
         hint = f"Use {-ndim} to {ndim - 1}; -1 is the last."
-        raise ShapeError(f"{name}: axis {value} is out of range for {ndim} axes", hint)
+        raise AxisError(f"{name}: axis {value} is out of range for {ndim} axes", hint)
     return value % ndim
 
 

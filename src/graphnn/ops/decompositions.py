@@ -66,32 +66,28 @@ def no_derivative(what: str, hint: str, operands: tuple[Node, ...]) -> Different
 class Qr(Multi):
     """The factors Q, with orthonormal columns, and R, upper triangular and not negative on the diagonal, of ``x = Q R``"""
 
-    complete: bool
+    mode: str = "reduced"
     latex = r"\operatorname{{qr}}\left({0}\right)"
-
-    @property
-    def python(self) -> str:  # type: ignore[override]
-        return "qr({0}, mode='complete')" if self.complete else "qr({0})"
 
     def infer(self, *specs: Spec) -> Bundle:
         (x,) = specs
         batch = check_matrix("qr", x)
         m, n = x.shape[-2:]
-        k = m if self.complete else smaller(m, n)
+        k = smaller(m, n) if self.mode == "reduced" else m
         return Bundle((x.with_shape((*batch, m, k)), x.with_shape((*batch, k, n))))
 
     def vjp(self, gs: tuple[Node | None, ...], *operands: Node, outs: tuple[Node, ...]) -> tuple[Cotangent, ...]:
         (x,), (q, r), (gq, gr) = operands, outs, gs
         m, n = x.shape[-2:]
         k = smaller(m, n)
-        if self.complete:
+        if self.mode == "complete":
             if gq is not None and not at_most(m, n):
                 raise no_derivative(
                     f"qr: with mode 'complete', the last of the {m} columns of Q have no derivative: any basis would do",
                     "Use mode='reduced', which leaves them out. R has a derivative in either mode.",
                     operands,
                 )
-            q, r = results(Qr(False), x)
+            q, r = results(Qr(), x)
             gr = None if gr is None else _part(gr, 0, k, -2)
         # A wide matrix is [X, Y] with a square X = Q U, and R = [U, V] with V = Q' Y.
         u, rest = _part(r, 0, k, -1), positive_part(n - m)
@@ -152,7 +148,9 @@ def qr(x: Operand, /, *, mode: str = "reduced") -> QRResult:
         raise GraphError(f"qr: mode is 'reduced' or 'complete', not {mode!r}")
     node = as_node(x)
     check_matrix("qr", node.spec)
-    return QRResult(*results(Qr(mode == "complete" and not at_most(*node.shape[-2:])), node))
+    if at_most(*node.shape[-2:]):  # then both modes are the same
+        mode = "reduced"
+    return QRResult(*results(Qr(mode), node))
 
 
 # --- LU ---

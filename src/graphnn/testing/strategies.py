@@ -6,7 +6,7 @@ Values are built inside their domains, not drawn and thrown away. Where a test m
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,10 +19,11 @@ from graphnn.functions.manipulation import flip
 from graphnn.functions.statistics import logsumexp, mean, var
 from graphnn.ir.arrays import Array
 from graphnn.ir.dtype import as_dtype
-from graphnn.ir.leaves import placeholder
+from graphnn.ir.leaves import constant, placeholder
 from graphnn.ir.node import Node
 from graphnn.ir.spec import Spec
 from graphnn.ops.arithmetic import add, divide, multiply, negative, reciprocal, square, subtract
+from graphnn.ops.bitwise import stop_gradient
 from graphnn.ops.contraction import matmul
 from graphnn.ops.exponential import exp, logaddexp
 from graphnn.ops.movement import broadcast_to, concat, matrix_transpose, reshape
@@ -96,6 +97,14 @@ class RandomGraph(NamedTuple):
     feeds: dict[Node, Array]
 
 
+class CaseGraph(NamedTuple):
+    """A random graph of OpCases: its outputs, arrays for its placeholders, and a scalar that depends on all outputs."""
+
+    outputs: list[Node]
+    feeds: dict[Node, Array]
+    total: Node
+
+
 # Smooth functions that keep values of moderate size, so that a deep graph of them stays well conditioned.
 _UNARY: tuple[Callable[[Node], Node], ...] = (
     sin, cos, tanh, atan, sigmoid, softplus, negative,
@@ -154,6 +163,49 @@ def _grown(draw: st.DrawFn, nodes: list[Node]) -> Node:
     second = fitting[draw(st.sampled_from(range(len(fitting))))] if len(fitting) > 1 else fitting[0]
     binary: Callable[[Node, Node], Node] = matmul if kind == "matmul" else draw(st.sampled_from(_BINARY))
     return binary(first, second)
+
+
+@st.composite
+def case_graphs(draw: st.DrawFn, cases: Sequence[OpCase], max_nodes: int = 5, dtype: str = "float64") -> CaseGraph:
+    """Random graphs whose nodes are calls of OpCases, on inputs, on constants and on each other, with feeds.
+
+    This is for comparing backends, and a graph with what rewriting makes of it. A case computes with results of others
+    where its domain is all real numbers, as there it has neither kinks nor jumps; such operands are brought to moderate
+    size. So rounding errors stay small, in the values and in the derivatives of `total`. Operands by which a case has no
+    derivative are taken as constants.
+
+    Parameters
+    ----------
+    cases : what to choose from, such as ``all_cases()``; those that do not take the data type are left out
+    """
+    fitting = [case for case in cases if dtype in case.dtypes]
+    feeds: dict[Node, Array] = {}
+    nodes: list[Node] = []
+    outputs: list[Node] = []
+    for i in range(draw(st.integers(1, max_nodes))):
+        case = draw(st.sampled_from(fitting))
+        _, points = draw(samples(case, dtype))
+        operands = []
+        for place, (domain, point) in enumerate(zip(case.domains, points, strict=True)):
+            earlier = [node for node in nodes if node.spec.size == point.size] if domain is REAL else []
+            kind = draw(st.sampled_from(["input", "input", "constant", *["earlier"] * 5 * bool(earlier)]))
+            if kind == "earlier":
+                x = reshape(tanh(earlier[draw(st.integers(0, len(earlier) - 1))]), point.shape)
+            elif kind == "constant":
+                x = constant(point)
+            else:
+                x = placeholder(f"x{i}_{place}", point.shape, point.dtype)
+                feeds[x] = point
+            without = case.wrt is not None and place not in case.wrt and x.dtype.is_floating
+            operands.append(stop_gradient(x) if without else x)
+        node = case.build(*operands)
+        outputs.append(node)
+        if node.dtype is as_dtype(dtype):
+            nodes.append(node)
+    total = constant(0.0, dtype)
+    for node in nodes:
+        total = add(total, sum(multiply(tanh(node), 0.5)))
+    return CaseGraph(outputs, feeds, total)
 
 
 def _matching(nodes: list[Node], first: Node, kind: str) -> list[Node]:

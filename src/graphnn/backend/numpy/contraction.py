@@ -34,8 +34,15 @@ def _kernel(op: Contract, node: Node) -> Kernel:
     order_out = tuple(natural.index(c) for c in result)
     split = tuple(size[c] for c in natural)
     dtype = node.dtype.numpy
-    if not summed and not rows and not columns:
-        return lambda x, y: (x.transpose(order_a) * y.transpose(order_b)).transpose(order_out)
+    if not summed:  # a product of matrices would add 0 to each product, and so lose the sign of -0.0
+        tall, wide = tuple(size[c] for c in (*batch, *rows)), tuple(size[c] for c in batch)
+        flat = (*tall, *[1] * len(columns)), (*wide, *[1] * len(rows), *[size[c] for c in columns])
+
+        def product(x: Any, y: Any) -> Any:
+            out = np.multiply(x.transpose(order_a).reshape(flat[0]), y.transpose(order_b).reshape(flat[1]), dtype=dtype)
+            return out.transpose(order_out)
+
+        return product
 
     def kernel(x: Any, y: Any) -> Any:
         x = x.astype(dtype, copy=False).transpose(order_a).reshape((*sizes, m, k))

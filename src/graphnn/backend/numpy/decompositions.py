@@ -39,14 +39,14 @@ def decomposing(decompose: Kernel, node: Node) -> Kernel:
 
 @lower.register
 def _(op: Qr, node: Node) -> Kernel:
-    mode: Any = "complete" if op.complete else "reduced"
+    mode: Any = op.mode
 
     def decompose(x: Any) -> Any:
         q, r = np.linalg.qr(x, mode=mode)
         negative = np.diagonal(r, axis1=-2, axis2=-1) < 0
         k = negative.shape[-1]
         q[..., :k] = np.where(negative[..., None, :], -q[..., :k], q[..., :k])
-        r[..., :k, :] = np.where(negative[..., :, None], -r[..., :k, :], r[..., :k, :])
+        r[..., :k, :] = np.where(negative[..., :, None], 0 - r[..., :k, :], r[..., :k, :])  # no -0.0 below the diagonal
         return q, r
 
     return decomposing(decompose, node)

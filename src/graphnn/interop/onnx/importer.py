@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, TypeAlias
 
 from graphnn.errors import GraphnnError, ModelError, UnsupportedError, listing
 from graphnn.interop.onnx.records import (
@@ -17,11 +17,11 @@ from graphnn.interop.onnx.records import (
     ValueRecord,
     all_nodes,
 )
-from graphnn.interop.onnx.registry import Array, Call, Entry, Result, find
+from graphnn.interop.onnx.registry import Array, Call, Entry, Nodes, Result, find
 from graphnn.interop.onnx.schemas import check_node, check_types, schema_of
 from graphnn.interop.onnx.statics import Statics, check_size
 from graphnn.ir.dims import Dim, Size
-from graphnn.ir.dtype import as_dtype
+from graphnn.ir.dtype import DType, as_dtype
 from graphnn.ir.leaves import Constant, Payload, parameter, placeholder
 from graphnn.ir.node import Node
 from graphnn.ir.op import Leaf
@@ -39,10 +39,14 @@ _STUMBLES = (
     ValueError,
 )
 
+DEEPEST_CALLS = 64
+"""How many functions of a model may be inside each other."""
+
 MOST_BUILT = 200_000
 """How many ONNX nodes one graph may come from, those of loops counted once for each round."""
 
-Environment = dict[str, Node]
+Value: TypeAlias = "Node | Nodes"
+Environment = dict[str, Any]  # of values
 
 
 def check_operators(model: ModelRecord) -> None:
@@ -145,21 +149,25 @@ def make_inputs(
 
 
 class Builder:
-    """Builds the nodes of one model once: for given inputs, and values of those that must be known."""
+    """Builds the nodes of one model once, for given inputs and answers to what must be known of their values."""
 
-    def __init__(self, model: ModelRecord, parameters: Mapping[str, Node], budget: int) -> None:
+    def __init__(
+        self, model: ModelRecord, parameters: Mapping[str, Node], budget: int, answers: Sequence[Array] = ()
+    ) -> None:
         self._model, self._parameters, self._budget = model, parameters, budget
-        self._statics = Statics(budget)
-        self._count = 0
+        self._statics = Statics(budget, answers)
+        self._count = self._depth = 0
 
-    def build(self, inputs: Mapping[str, Node]) -> list[Node]:
-        """The outputs of the model, in its order; `Needed` if the value of an input must be known for it."""
+    def build(self, inputs: Mapping[str, Node]) -> list[Value]:
+        """The outputs of the model, in its order; `Needed` if a value must be known for it."""
         graph = self._model.graph
         environment = {**self._parameters, **inputs}
         self._run(graph.nodes, environment, self._model.opsets)
-        outputs = []
+        outputs: list[Value] = []
         for value in graph.outputs:
             node = environment[value.name]
+            if isinstance(node, Nodes) != (value.kind == "sequence"):
+                raise ModelError(f"the output {value.name!r} is declared as a {value.kind}, but is none")
             if value.kind == "tensor" and value.dtype is not None and node.dtype is not value.dtype:
                 raise ModelError(f"the output {value.name!r} is declared as {value.dtype}, but is {node.dtype}")
             outputs.append(node)
@@ -191,9 +199,9 @@ class Builder:
                 return self._function(record, function, inputs)
             made = self._handle(record, inputs, environment, opsets)
             names = [last] if len(record.outputs) == 1 else [name.split("/")[-1] or last for name in record.outputs]
-            given = {node for node in inputs if node is not None}
+            given = {node for node in inputs if isinstance(node, Node)}
             return [
-                node if node is None or node in given or isinstance(node.op, Leaf) else node.named(name)
+                node if not isinstance(node, Node) or node in given or isinstance(node.op, Leaf) else node.named(name)
                 for node, name in zip(made, names, strict=False)
             ]
 
@@ -220,13 +228,13 @@ class Builder:
             raise call.unsupported("graphnn does not have it")
         schema = schema_of(record.domain, record.op, opset)
         if schema is not None:
-            check_types(call.place, schema, [None if node is None else node.dtype for node in inputs])
+            check_types(call.place, schema, [_kind(value) for value in inputs])
         made = self._invoke(entry, call)
         for i, node in enumerate(made):
             if node is None and call.wants(i):
                 raise call.unsupported(f"its output {i} ({record.outputs[i]!r})")
-            if node is not None:
-                check_size(node, self._budget, call.place)
+            for part in node.items if isinstance(node, Nodes) else () if node is None else (node,):
+                check_size(part, self._budget, call.place)
         missing = [name for name in record.outputs[len(made) :] if name]
         if missing:
             raise call.unsupported(f"its output {missing[0]!r}")
@@ -260,7 +268,11 @@ class Builder:
         values = {**function.attributes, **record.attributes}
         absent = set(function.inputs) - set(environment)
         nodes = [_instantiate(node, values, absent) for node in function.nodes]
+        self._depth += 1
+        if self._depth > DEEPEST_CALLS:
+            raise ModelError(f"the function {function.name!r} lies in {self._depth - 1} others")
         self._run(nodes, environment, function.opsets)
+        self._depth -= 1
         out = [environment.get(name) for name in function.outputs[: len(record.outputs)]]
         for name, node in zip(record.outputs, out, strict=True):
             if name and node is None:
@@ -276,6 +288,13 @@ class Builder:
         environment = {**outer, **inner, **{v.name: node for v, node in zip(graph.inputs, nodes, strict=True)}}
         self._run(graph.nodes, environment, opsets)
         return [environment[value.name] for value in graph.outputs]
+
+
+def _kind(value: Value | None) -> DType | str | None:
+    """The data type of a tensor; that of the elements of a sequence as a text; None for what is omitted."""
+    if isinstance(value, Nodes):
+        return f"seq({value.items[0].dtype if value.items else ''})"
+    return None if value is None else value.dtype
 
 
 def _instantiate(node: NodeRecord, values: Mapping[str, Any], absent: set[str]) -> NodeRecord:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,8 +15,9 @@ from graphnn.interop.onnx import handlers
 from graphnn.interop.onnx.importer import Builder, SizeNames, check_operators, make_inputs, make_parameters
 from graphnn.interop.onnx.reading import TensorReader, read_model
 from graphnn.interop.onnx.records import ModelRecord, model_record
-from graphnn.interop.onnx.registry import BUDGET, Array
+from graphnn.interop.onnx.registry import BUDGET, Array, Nodes
 from graphnn.interop.onnx.statics import Needed, check_budget
+from graphnn.ir import tree
 from graphnn.ir.graph import Graph
 from graphnn.ir.leaves import Variable
 from graphnn.ir.node import Node
@@ -25,10 +26,10 @@ from graphnn.nn.module import Module
 assert handlers  # importing it fills the table of operators
 
 MOST_SPECIALISATIONS = 64
-"""For how many values of its static inputs a loaded function keeps the compiled graph."""
+"""How many compiled graphs a loaded function keeps, for different values that are part of the graph."""
 
 MOST_STATIC = 1 << 20
-"""How many elements the inputs may have whose values the graph depends on."""
+"""How many elements a value may have that is part of the graph."""
 
 
 def load(
@@ -52,7 +53,7 @@ def load(
     freeze : initialisers become constants
     external_data : whether tensors may be read from other files; only from files below the folder of the model, never
         through links
-    budget : the number of elements that no array of the graph may exceed
+    budget : the number of elements that no array of the graph may exceed; all together may have 64 times as many
 
     Raises
     ------
@@ -82,14 +83,15 @@ def load(
 class OnnxFunction:
     """A loaded model. Call it with arrays, in the order of the model or by name; it gives an array, or a tuple of them.
 
-    What a graph is built from, such as a shape, a number of parts or k, may be an input of an ONNX model. Such inputs are
-    **static**: the graph is built and compiled anew for each of their values, and kept. So are sizes that must be a number.
-    Both are found out while building, so that `static_inputs` may grow until the function has been called once.
+    What a graph is built from, such as a shape, a number of parts, k, or the condition of a branch, may depend on inputs of an
+    ONNX model. Such values are **static**: a call computes them first, and the graph is built and compiled anew for each of
+    them, and kept. So are sizes that must be a number. Both are found out while building, so that `static_inputs` may
+    grow until the function has been called once.
 
     Attributes
     ----------
     input_names, output_names : those of the model, in its order
-    static_inputs : the names of the inputs whose values are part of the graph
+    static_inputs : the names of the inputs that values depend on which are part of the graph
     static_sizes : the names of the sizes for each of whose numbers there is a graph of its own
     parameters : the initialisers that can be trained, by their names
     """
@@ -108,24 +110,26 @@ class OnnxFunction:
         self._names = SizeNames()
         self._static: dict[str, None] = {}
         self._sizes: dict[str, None] = {}
-        self._compiled: dict[Any, _Built] = {}
+        self._compiled: dict[Any, _Built | _Step] = {}
         self._lock = threading.Lock()
         self.parameters: dict[str, Variable] = {k: v for k, v in nodes.items() if isinstance(v, Variable)}
         self.output_names = tuple(value.name for value in record.graph.outputs)
         inputs = make_inputs(record, self._names, self._fixed, self._bound)
         self.input_names = tuple(name for name in inputs if name not in self._fixed)
         self._signature = Signature([inputs[name] for name in self.input_names])
+        self._plain: _Built | None = None
         try:
-            self._plain = self._build(self._fixed, self._bound)
+            built = self._build(self._bound, ())
         except ModelError as error:
             # What does not fit for names may fit for numbers: then there is a graph for each of them.
             if not self._ask_for_sizes(error) or not self._fits_somewhere():
                 raise
-            self._plain = None
+        else:
+            self._plain = built if isinstance(built, _Built) else None
 
     @property
     def static_inputs(self) -> tuple[str, ...]:
-        """The names of the inputs whose values are part of the graph, as far as is known."""
+        """The names of the inputs that static values depend on, as far as is known."""
         return tuple(self._static)
 
     @property
@@ -136,7 +140,7 @@ class OnnxFunction:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         arrays = self._signature.arrays(args, kwargs)
         built = self._plain or self._specialised(arrays)
-        results = built.run(*[arrays[i] for i in built.places])
+        results = built.run(*arrays)
         return results[0] if len(results) == 1 else tuple(results)
 
     def specialise(self, **values: Any) -> OnnxFunction:
@@ -171,8 +175,8 @@ class OnnxFunction:
         return self._known().inputs
 
     @property
-    def outputs(self) -> tuple[Node, ...]:
-        """The outputs as nodes, in the order of the model."""
+    def outputs(self) -> tuple[Any, ...]:
+        """The outputs as nodes, in the order of the model; a sequence is a list of nodes."""
         return self._known().outputs
 
     @property
@@ -201,57 +205,62 @@ class OnnxFunction:
             raise GraphError(f"the graph depends on the value of {listing(names)}", f"Give it: f.specialise({given}).")
         return self._plain
 
-    def _build(self, fixed: Mapping[str, Array], sizes: Mapping[str, int]) -> _Built | None:
-        """The compiled graph; None, and more static inputs or sizes, if it takes the values of these."""
-        nodes = make_inputs(self._record, self._names, fixed, sizes)
+    def _build(self, sizes: Mapping[str, int], answers: Sequence[Array]) -> _Built | _Step | None:
+        """The compiled graph; or what computes the next value that it takes; None if it takes more static sizes."""
+        nodes = make_inputs(self._record, self._names, self._fixed, sizes)
+        inputs = [nodes[name] for name in self.input_names]
         try:
-            outputs = Builder(self._record, self._nodes, self._budget).build(nodes)
+            outputs = Builder(self._record, self._nodes, self._budget, answers).build(nodes)
         except Needed as needed:
-            by_node = {node: name for name, node in nodes.items()}
-            self._static |= dict.fromkeys(by_node[node] for node in needed.inputs if node in by_node)
-            self._sizes |= dict.fromkeys(sorted(needed.sizes))
-            return None
-        check_budget(outputs, self._budget, "the model")
-        inputs = [nodes[name] for name in self.input_names if name not in fixed]
-        places = [i for i, name in enumerate(self.input_names) if name not in fixed]
+            if needed.sizes:
+                self._sizes |= dict.fromkeys(sorted(needed.sizes))
+                return None
+            names = {node: name for name, node in nodes.items()}
+            self._static |= dict.fromkeys(names[node] for node in needed.inputs)
+            return _Step(function(inputs, needed.node, backend=self._backend, on_unused="ignore"))
+        ends = [list(value.items) if isinstance(value, Nodes) else value for value in outputs]
+        check_budget([node for _, node in tree.leaves(ends)], self._budget, "the model")
         try:
-            run = function(inputs, outputs, backend=self._backend, on_unused="ignore")
+            run = function(inputs, ends, backend=self._backend, on_unused="ignore")
         except GraphError as error:  # two inputs whose names differ by the model's names of sizes only, and the like
             raise ModelError(f"the model makes no function: {error.headline}", *error.hints) from error
-        return _Built(tuple(inputs), tuple(outputs), run, places)
+        return _Built(tuple(inputs), tuple(ends), run)
 
     def _specialised(self, arrays: list[Array]) -> _Built:
-        by_name = dict(zip(self.input_names, arrays, strict=True))
+        """The graph for the static values and sizes of a call, which are computed one after the other."""
         with self._lock:
+            sizes, answers, keys = self._numbers(arrays), list[Array](), list[Any]()
             while True:
-                static = [name for name in self._static if name in by_name]
-                total = sum(by_name[name].size for name in static)
-                if total > MOST_STATIC:
+                key = (tuple(sizes.items()), *keys)
+                built = self._compiled.pop(key, None) or self._next(sizes, answers)
+                if built is None:  # more sizes are static than was known
+                    sizes, answers, keys = self._numbers(arrays), [], []
+                    continue
+                self._compiled[key] = built
+                if len(self._compiled) > MOST_SPECIALISATIONS:
+                    del self._compiled[next(iter(self._compiled))]
+                if isinstance(built, _Built):
+                    return built
+                value = built.run(*arrays)
+                if value.size > MOST_STATIC:
                     raise UnsupportedError(
-                        f"the graph depends on the values of {listing(static)}, which have {total} elements",
+                        f"a value that depends on {listing(self._static)} is part of the graph and has {value.size} elements",
                         f"At most {MOST_STATIC} elements may be part of the graph.",
                     )
-                sizes = self._numbers(arrays, static)
-                key = (
-                    tuple((name, by_name[name].shape, by_name[name].tobytes()) for name in static),
-                    tuple(sizes.items()),
-                )
-                built = self._compiled.pop(key, None)
-                if built is None:
-                    before = len(self._static), len(self._sizes)
-                    values = {**self._fixed, **{name: by_name[name] for name in static}}
-                    try:
-                        built = self._build(values, sizes)
-                    except ModelError as error:
-                        if not self._ask_for_sizes(error):
-                            raise
-                    if built is None and (len(self._static), len(self._sizes)) == before:
-                        raise UnsupportedError("the graph depends on values that are not known before it runs")
-                if built is not None:
-                    self._compiled[key] = built
-                    if len(self._compiled) > MOST_SPECIALISATIONS:
-                        del self._compiled[next(iter(self._compiled))]
-                    return built
+                answers.append(value)
+                keys.append((value.shape, value.tobytes()))
+
+    def _next(self, sizes: Mapping[str, int], answers: Sequence[Array]) -> _Built | _Step | None:
+        before = len(self._sizes)
+        try:
+            built = self._build(sizes, answers)
+        except ModelError as error:
+            if not self._ask_for_sizes(error):
+                raise
+            return None
+        if built is None and len(self._sizes) == before:
+            raise UnsupportedError("the graph depends on sizes that are not known before it runs")
+        return built
 
     def _ask_for_sizes(self, error: ModelError) -> bool:
         """Make all named sizes static after an error about shapes; False where that would not help."""
@@ -265,27 +274,32 @@ class OnnxFunction:
         """Whether the graph can be built for any of a few numbers: if not, the model is wrong."""
         for number in (12, 1, 48, 7):
             try:
-                self._build(self._fixed, {**dict.fromkeys(self._sizes, number), **self._bound})
+                self._build({**dict.fromkeys(self._sizes, number), **self._bound}, ())
             except ModelError:
                 continue
             return True
         return False
 
-    def _numbers(self, arrays: list[Array], static: list[str]) -> dict[str, int]:
-        """The numbers of the sizes that must be one: those asked for, and all of inputs that become constants."""
-        arguments = dict(zip(self.input_names, self._signature.arguments, strict=True))
-        wanted = {*self._sizes, *(name for key in static for name in arguments[key].spec.names)}
-        if not wanted:
+    def _numbers(self, arrays: list[Array]) -> Mapping[str, int]:
+        """The numbers of the sizes that must be one."""
+        if not self._sizes:
             return self._bound
         bound = bind_sizes(self._signature.arguments, arrays)
-        return self._bound | {name: bound[name] for name in sorted(wanted) if name in bound}
+        return self._bound | {name: bound[name] for name in sorted(self._sizes) if name in bound}
 
 
-class _Built:
-    """A graph for certain values of the static inputs."""
+class _Built(NamedTuple):
+    """A graph for certain static values."""
 
-    def __init__(self, inputs: tuple[Node, ...], outputs: tuple[Node, ...], run: Function, places: list[int]) -> None:
-        self.inputs, self.outputs, self.run, self.places = inputs, outputs, run, places
+    inputs: tuple[Node, ...]
+    outputs: tuple[Any, ...]  # nodes, or lists of nodes
+    run: Function
+
+
+class _Step(NamedTuple):
+    """What computes the next static value."""
+
+    run: Function
 
 
 class OnnxModule(Module):
@@ -301,7 +315,7 @@ class OnnxModule(Module):
         self._record, self._nodes, self._budget = record, dict(nodes), budget
         self._fixed = {name: np.array(value) for name, value in fixed.items()}
 
-    def forward(self, *inputs: Node) -> Node | tuple[Node, ...]:
+    def forward(self, *inputs: Node) -> Any:
         """The outputs for these nodes, in the order of the model; one node if there is one output."""
         made = make_inputs(self._record, SizeNames(), self._fixed, {})
         names = [name for name in made if name not in self._fixed]
@@ -313,10 +327,11 @@ class OnnxModule(Module):
                 raise GraphError(f"the input {name!r} of the model is {declared.spec}, and is given {node.spec}")
             made[name] = node
         try:
-            outputs = Builder(self._record, self._nodes, self._budget).build(made)
+            values = Builder(self._record, self._nodes, self._budget).build(made)
         except Needed as needed:
             what = listing([*(node.label for node in needed.inputs), *sorted(needed.sizes)])
             raise ModelError(
                 f"the model needs the value of {what} to be built", "See OnnxFunction.specialise."
             ) from None
+        outputs = [list(value.items) if isinstance(value, Nodes) else value for value in values]
         return outputs[0] if len(outputs) == 1 else tuple(outputs)

@@ -93,7 +93,7 @@ class TensorReader:
         if tensor.HasField("segment"):
             raise UnsupportedError(f"{what} is stored in segments")
         if tensor.data_location == 1:
-            raw = self._external_bytes(tensor, what)
+            raw = self._external_bytes(tensor, what, count * dtype.numpy.itemsize)
         elif tensor.data_location != 0:
             raise ModelError(f"{what} has an unknown place of its data: {tensor.data_location}")
         else:
@@ -150,7 +150,7 @@ class TensorReader:
         if array.size and not (low <= int(array.min()) and int(array.max()) <= high):
             raise ModelError(f"{what} holds numbers that its data type cannot hold")
 
-    def _external_bytes(self, tensor: Any, what: str) -> bytes:
+    def _external_bytes(self, tensor: Any, what: str, wanted: int) -> bytes:
         if not self._external:
             raise ModelError(
                 f"{what} lies in another file, which is not read unless you allow it",
@@ -176,6 +176,8 @@ class TensorReader:
                 count = status.st_size - start if length is None else length
                 if start + count > status.st_size or count < 0:
                     raise ModelError(f"{what}: {path.name!r} ends before its data")
+                if count != wanted:
+                    raise ModelError(f"{what} has {count} bytes in {path.name!r}, but its shape has {wanted}")
                 file.seek(start)
                 return file.read(count)
         except OSError as error:

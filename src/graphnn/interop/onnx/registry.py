@@ -13,6 +13,7 @@ A handler is a plain function that builds nodes for one ONNX node::
 - Its parameters after `call` are the inputs of the ONNX node, in order. Optional inputs have the default None, which an
   omitted input is passed as; operators with any number of inputs take ``*inputs``. The importer has checked the number of
   inputs against this signature, so a handler need not.
+- Sequences of tensors come and go as `Nodes`.
 - It returns a node, or a tuple of nodes for several outputs. ``call.outputs`` holds the names of the outputs that the model
   asks for, with ``""`` for one that nobody wants; a longer tuple than that is cut, and None may stand where the name is empty
   or absent. ``call.wants(1)`` says whether the second output is asked for.
@@ -58,6 +59,22 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 BUDGET = 1 << 27
 """The number of elements that no single array of an imported model may exceed, unless `load` is told otherwise."""
+
+
+class Nodes:
+    """A sequence of tensors: its length is known while the graph is built.
+
+    >>> Nodes([gn.constant(1.0)])
+    Nodes(1.0)
+    """
+
+    __slots__ = ("items",)
+
+    def __init__(self, items: Iterable[Node]) -> None:
+        self.items = tuple(items)
+
+    def __repr__(self) -> str:
+        return f"Nodes({', '.join(node.label for node in self.items)})"
 
 
 class Entry(NamedTuple):

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from graphnn.compile.function import Function
-from graphnn.errors import GraphError, UnsupportedError, listing
+from graphnn.errors import GraphError, ModelError, UnsupportedError, listing
 from graphnn.interop.onnx import exports
 from graphnn.interop.onnx.loaded import OnnxFunction
-from graphnn.interop.onnx.reading import import_onnx
+from graphnn.interop.onnx.reading import LARGEST_FILE, import_onnx
 from graphnn.interop.onnx.registry import onnx_number
 from graphnn.interop.onnx.writer import IR_VERSION, OPSET, Writer
 from graphnn.ir import tree
@@ -81,8 +81,18 @@ def save(target: Any, path: Any = None, *, inputs: Any = None) -> Any:
         producer_name="graphnn",
     )
     if path is not None:
-        Path(os.fspath(path)).write_bytes(model.SerializeToString())
+        _write(model, Path(os.fspath(path)))
     return model
+
+
+def _write(model: Any, path: Path) -> None:
+    size = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
+    if size >= LARGEST_FILE:
+        raise UnsupportedError(f"the parameters have {size} bytes, but an ONNX file holds less than {LARGEST_FILE}")
+    try:
+        path.write_bytes(model.SerializeToString())
+    except OSError as error:
+        raise ModelError(f"the model cannot be written to {str(path)!r}: {error.strerror or error}") from None
 
 
 def _numbered(wish: str) -> Iterator[str]:
@@ -100,6 +110,8 @@ def _parts(target: Any, inputs: Any) -> tuple[list[Node], list[str], list[Node],
     if isinstance(target, OnnxFunction):
         known = {str(node.name): node for node in target.inputs}
         names = [name for name in target.input_names if name in known]
+        if not all(isinstance(node, Node) for node in target.outputs):
+            raise UnsupportedError("an output of the model is a sequence, which is not written as ONNX")
         return [known[name] for name in names], names, list(target.outputs), list(target.output_names)
     if isinstance(target, Function):
         advanced = {node.inputs[1] for node in target.graph.of_kind(Advance)}

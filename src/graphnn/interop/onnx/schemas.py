@@ -112,26 +112,36 @@ def check_node(node: NodeRecord, schema: Schema, opset: int) -> None:
         raise ModelError(f"{place}: the attribute {missing[0]!r} is missing")
 
 
-def check_types(place: str, schema: Schema, dtypes: Sequence[DType | None]) -> None:
-    """Check the data types of the inputs of a node against the standard; None stands for an omitted input."""
-    letters: dict[str, tuple[str, DType]] = {}
+def check_types(place: str, schema: Schema, dtypes: Sequence[DType | str | None]) -> None:
+    """Check the data types of the inputs of a node against the standard.
+
+    None stands for an omitted input, ``"seq(float32)"`` for a sequence, ``"seq()"`` for one without elements.
+    """
+    letters: dict[str, tuple[str, DType | str]] = {}
     for i, dtype in enumerate(dtypes):
         if dtype is None or not schema.inputs:
             continue
         formal = schema.inputs[min(i, len(schema.inputs) - 1)]
-        spelled = f"tensor({_ELEMENTS.get(dtype.name, dtype.name)})"
-        if spelled not in formal.types:
+        if not _allowed(dtype, formal):
             known = sorted(name.removeprefix("tensor(").removesuffix(")") for name in formal.types)
             raise ModelError(
                 f"{place}: its input {formal.name!r} is {dtype}", f"The standard allows {listing(known, 20)}."
             )
-        if formal.many and not formal.alike:
+        if (formal.many and not formal.alike) or dtype == "seq()":
             continue
         first = letters.setdefault(formal.letter, (formal.name, dtype))
-        if first[1] is not dtype:
+        if first[1] is not dtype and first[1] != dtype:
             raise ModelError(
                 f"{place}: its inputs {first[0]!r} and {formal.name!r} are {first[1]} and {dtype}, not alike"
             )
+
+
+def _allowed(dtype: DType | str, formal: Formal) -> bool:
+    if dtype == "seq()":
+        return any(name.startswith("seq(") for name in formal.types)
+    name = dtype[4:-1] if isinstance(dtype, str) else dtype.name
+    tensor = f"tensor({_ELEMENTS.get(name, name)})"
+    return (f"seq({tensor})" if isinstance(dtype, str) else tensor) in formal.types
 
 
 def kind_of(value: Any) -> str:

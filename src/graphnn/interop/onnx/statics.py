@@ -28,63 +28,81 @@ from graphnn.ops.comparison import Equal, Greater, Less, LogicalAnd, LogicalNot,
 from graphnn.ops.indexing import Gather
 from graphnn.ops.movement import BroadcastTo, Concat, Part, PermuteDims, Reshape, Slice
 from graphnn.ops.reduction import Prod, Sum
-from graphnn.rewrite.pipeline import expand_composites
+from graphnn.rewrite.passes import expand_composites
 
 MOST_SIZES = 4096  # the largest array of sizes that is followed
+ALL_TOGETHER = 64  # how many times the budget of one array all of a graph may have
+_ADVICE = "If you trust the model: load(..., budget=...)."
 
 
 class Needed(Exception):
-    """Building needs the value of inputs, or the number behind named sizes."""
+    """Building needs the value of a node that depends on inputs, or the numbers behind named sizes."""
 
-    def __init__(self, inputs: Iterable[Node] = (), sizes: Iterable[str] = ()) -> None:
-        super().__init__("values are needed to build the graph")
-        self.inputs, self.sizes = tuple(inputs), frozenset(sizes)
+    def __init__(self, node: Node, inputs: Iterable[Node] = (), sizes: Iterable[str] = ()) -> None:
+        super().__init__("a value is needed to build the graph")
+        self.node, self.inputs, self.sizes = node, tuple(inputs), frozenset(sizes)
 
 
 def check_budget(nodes: Sequence[Node], budget: int, what: str) -> None:
-    """Raise ModelError if any array that is computed on the way to these nodes has more elements than allowed."""
+    """Raise ModelError if an array that is computed on the way to these nodes, or all together, have too many elements."""
+    total = 0
     for node in topological(expand_composites(nodes, lambda op: False)):
-        check_size(node, budget, what)
+        total += check_size(node, budget, what)
+    if total > ALL_TOGETHER * budget:
+        raise ModelError(
+            f"{what} computes {total} elements in all, more than {ALL_TOGETHER} times the budget of {budget}", _ADVICE
+        )
 
 
-def check_size(node: Node, budget: int, what: str) -> None:
-    """Raise ModelError if a node has more elements than allowed; named sizes are those of arrays that exist."""
+def check_size(node: Node, budget: int, what: str) -> int:
+    """The number of elements of a node, named sizes not counted; ModelError if it is more than allowed."""
     total = 1
     for size in node.shape:
         if isinstance(size, int):
             total *= max(size, 1)
     if total > budget:
-        raise ModelError(
-            f"{what} asks for an array of {node.spec}, more than the budget of {budget} elements",
-            "If you trust the model: load(..., budget=...).",
-        )
+        raise ModelError(f"{what} asks for an array of {node.spec}, more than the budget of {budget} elements", _ADVICE)
+    return total
 
 
 class Statics:
-    """What is known of the nodes of one import."""
+    """What is known of the nodes of one import.
 
-    def __init__(self, budget: int) -> None:
-        self._budget = budget
+    Parameters
+    ----------
+    budget : the number of elements that no array may exceed
+    answers : the values of nodes that depend on inputs, in the order in which they are asked for
+    """
+
+    def __init__(self, budget: int, answers: Sequence[Array] = ()) -> None:
+        self._budget, self._answers = budget, iter(answers)
         self._values: dict[Node, Array] = {}
         self._sizes: dict[Node, Any] = {}
 
     def value(self, node: Node) -> Array:
-        """The value of a node that depends on constants and initialisers only; `Needed` if it depends on more."""
+        """The value of a node; `Needed` if it depends on inputs or named sizes, and is not among the answers."""
         if isinstance(node.op, Constant):
             return node.op.payload.array
         found = self._values.get(node)
-        if found is not None:
-            return found
+        if found is None:
+            found = self._values[node] = self._found(node)
+        return found
+
+    def _found(self, node: Node) -> Array:
         nodes = topological([node])
         if any(isinstance(other.op, State) for other in nodes):
             raise UnsupportedError("a value that is needed to build the graph is random")
-        inputs = [other for other in nodes if isinstance(other.op, Placeholder)]
-        sizes = frozenset(name for other in nodes for name in (*other.op.size_names(), *other.spec.names))
-        if inputs or sizes:
-            raise Needed(inputs, sizes)
         check_budget([node], self._budget, "a value that is needed to build the graph")
+        inputs = [other for other in nodes if isinstance(other.op, Placeholder)]
+        if inputs:
+            answer = next(self._answers, None)
+            if answer is None:
+                raise Needed(node, inputs)
+            return answer
+        sizes = frozenset(name for other in nodes for name in (*other.op.size_names(), *other.spec.names))
+        if sizes:
+            raise Needed(node, sizes=sizes)
         array: Array = evaluate(node)
-        self._values[node] = array
         return array
 
     def sizes(self, node: Node) -> tuple[Size, ...] | None:

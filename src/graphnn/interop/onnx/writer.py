@@ -17,7 +17,7 @@ from graphnn.errors import UnsupportedError
 from graphnn.interop.onnx.reading import import_onnx
 from graphnn.interop.onnx.registry import Array, onnx_number
 from graphnn.ir.dims import Dim, Quotient, Size
-from graphnn.ir.dtype import DType, as_dtype, bool_, float32, int32, int64
+from graphnn.ir.dtype import DType, as_dtype, bfloat16, bool_, float32, int32, int64
 from graphnn.ir.graph import topological
 from graphnn.ir.leaves import Constant, DimSize, Iota, Parameter, Placeholder, State, Variable
 from graphnn.ir.node import Node
@@ -278,7 +278,7 @@ class Writer:
         op = node.op
         if isinstance(op, Composite):
             names = [self._names[operand] for operand in node.inputs]
-            rule = NAMED.get(op.name)
+            rule = NAMED.get(op.name) if node.dtype is not bfloat16 else None
             written = rule(op, node, self, *names) if rule is not None else None
             return written if written is not None else self.run([op.expand(*node.inputs)])[0]
         if isinstance(node, Variable) and isinstance(op, (Parameter, State)):
@@ -303,11 +303,11 @@ class Writer:
 
 def wider(operator: str, dtype: DType) -> DType:
     """The data type in which an operator is computed: the same, or one that holds all its values and has a kernel."""
+    if dtype is bfloat16:
+        return float32
     have = KERNELS.get(operator)
-    if have is None or dtype.name in have:
+    if have is None or dtype.name in have or dtype.is_floating:
         return dtype
-    if dtype.is_floating:
-        return float32  # bfloat16
     if dtype is bool_ or dtype.bits < 32:
         return int32
     return int64

@@ -9,7 +9,7 @@ import numpy as np
 from graphnn.functions import activations as ops
 from graphnn.ir.arrays import Array
 from graphnn.testing.case import BINARY, OpCase
-from graphnn.testing.domains import REAL, away_from
+from graphnn.testing.domains import BOOL, REAL, away_from
 
 _AWAY = away_from(0.0)
 _ALONG = ((3,), (1,), (2, 3), (0, 3))
@@ -32,6 +32,12 @@ _softmax, _log_softmax = _special("softmax"), _special("log_softmax")
 
 def _elu(x: Array, alpha: float) -> Array:
     return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0.0)))
+
+
+def _masked(x: Array, mask: Array, axis: int) -> Array:
+    weights = np.where(mask, np.exp(x), 0.0)
+    total = weights.sum(axis=axis, keepdims=True)
+    return np.asarray(weights / np.where(total == 0, 1.0, total))
 
 
 CASES = (
@@ -76,6 +82,21 @@ CASES = (
         lambda x: _softmax(x, axis=0),
         ((3,), (3, 2), (3, 0)),
         name="softmax[axis]",
+        no_scalar=_NO_AXES,
+    ),
+    OpCase(
+        ops.masked_softmax,
+        lambda x, m: _masked(x, m, -1),
+        (((3,), (3,)), ((2, 3), (2, 3)), ((2, 4), (4,)), ((0, 3), (0, 3))),
+        (REAL, BOOL),
+        no_scalar=_NO_AXES,
+    ),
+    OpCase(
+        lambda x, m: ops.masked_softmax(x, m, axis=0),
+        lambda x, m: _masked(x, m, 0),
+        (((3,), (3,)), ((3, 2), (3, 1)), ((3, 0), (3, 0))),
+        (REAL, BOOL),
+        name="masked_softmax[axis]",
         no_scalar=_NO_AXES,
     ),
     OpCase(ops.log_softmax, lambda x: _log_softmax(x, axis=-1), _ALONG, REAL, no_scalar=_NO_AXES),

@@ -34,6 +34,14 @@ CASES = (
     _made(lambda: ops.arange(2, 9, 3, dtype="float32"), np.arange(2, 9, 3, dtype=np.float32), "arange[step]"),
     _made(lambda: ops.arange(5, 0, -2), np.arange(5, 0, -2), "arange[down]"),
     _made(lambda: ops.arange(3, 3), np.arange(3, 3), "arange[empty]"),
+    _made(lambda: ops.arange(-100, 100, 90, dtype="int8"), np.array([-100, -10, 80], np.int8), "arange[narrow]"),
+    _made(
+        lambda: ops.arange(2**63 + 2, 2**63, -1, dtype="uint64"),
+        np.array([2**63 + 2, 2**63 + 1], np.uint64),
+        "arange[uint64]",
+    ),
+    _made(lambda: ops.arange(0.0, 1.0, 0.3), np.arange(0.0, 1.0, 0.3).astype(np.float32), "arange[floats]"),
+    _made(lambda: ops.arange(1, -1.0, -0.5, dtype="float64"), np.array([1.0, 0.5, 0.0, -0.5]), "arange[floats, down]"),
     _made(lambda: ops.linspace(0.0, 1.0, 5, dtype="float64"), np.linspace(0.0, 1.0, 5), "linspace"),
     _made(
         lambda: ops.linspace(1.0, -1.0, 4, endpoint=False),

@@ -115,7 +115,7 @@ def _case(variant: str, shapes: Any, options: Any, size: int, **more: Any) -> Op
 
 
 CASES = (
-    _case("", (((1, 3, 3, 2), (1, 4, 1, 2)),), {}, 3, static=(2,)),
+    _case("", (((1, 3, 3, 2), (1, 2, 1, 2)),), {}, 3, static=(2,)),
     _case("[volumes]", (((1, 2, 2, 2, 1), (1, 1, 1, 1, 3)),), {"align_corners": True}, 2, static=(3,)),
     _case("[border]", (((2, 3, 1), (2, 4, 1)),), {"padding": "border"}, 3),
     _case(

@@ -146,6 +146,14 @@ CASES = (
         no_scalar=_NO_AXES,
     ),
     OpCase(
+        lambda x: functions.matrix_trace(x, dtype="float64"),
+        lambda x: np.trace(x, axis1=-2, axis2=-1, dtype="float64"),
+        _ANY,
+        dtypes=("float32", "int8"),
+        name="matrix_trace[dtype]",
+        no_scalar=_NO_AXES,
+    ),
+    OpCase(
         functions.outer,
         np.outer,
         (((3,), (2,)), ((1,), (3,)), ((0,), (2,))),

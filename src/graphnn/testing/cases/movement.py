@@ -199,6 +199,23 @@ CASES = (
         no_scalar=_NO_AXES,
     ),
     _case(lambda x: more.repeat(x, 0), lambda x: np.repeat(x, 0), ((), (3,), (0,)), "repeat[never]"),
+    _case(
+        lambda x: more.repeat(x, [2, 0, 3], size=5),
+        lambda x: np.repeat(x, [2, 0, 3]),
+        ((3,), (1, 3)),
+        "repeat[each]",
+        static=(3,),
+        no_scalar=_NO_AXES,
+        no_empty="there is a number for each of three elements",
+    ),
+    _case(
+        lambda x: more.repeat(x, [1, 2], axis=1, size=3),
+        lambda x: np.repeat(x, [1, 2], 1),
+        ((3, 2), (0, 2)),
+        "repeat[each, axis]",
+        static=(2,),
+        no_scalar=_NO_AXES,
+    ),
     _case(lambda x: ops.Pad(((1, 2),) * x.ndim)(x), lambda x: np.pad(x, (1, 2)) if x.ndim else x, UNARY, "pad"),
     _case(
         lambda x: more.pad(x, ((0, 1), (2, 0))),

@@ -55,7 +55,7 @@ CASES = (
         name="layer_norm[weight]",
     ),
     _case(
-        lambda x, b: ops.layer_norm(x, None, b, axis=(1, -1), eps=0.1),
+        lambda x, b: ops.layer_norm(x, None, b, axis=(-1, 1), eps=0.1),
         lambda x, b: _standard(x, (1, 2), 0.1) + b,
         (((2, 2, 3), (2, 3)),),
         name="layer_norm[bias]",

@@ -44,7 +44,7 @@ def _(op: Composite, node: Node, out: Writer, x: str) -> str | None:
 
 @named("softplus")
 def _(op: Composite, node: Node, out: Writer, x: str) -> str | None:
-    return out.emit("Softplus", x)
+    return out.emit("Softplus", x) if node.dtype is float32 else None
 
 
 @named("softsign")

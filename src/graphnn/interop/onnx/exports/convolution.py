@@ -12,7 +12,7 @@ from graphnn.functions.patches import channels_first, numbers
 from graphnn.interop.onnx.exports.composites import options_of
 from graphnn.interop.onnx.exports.movement import transpose
 from graphnn.interop.onnx.writer import Writer, named
-from graphnn.ir.dtype import float32, float64, int64
+from graphnn.ir.dtype import float32
 from graphnn.ir.node import Node
 from graphnn.ir.spec import normalize_axes, normalize_axis
 from graphnn.ops.composite import Composite
@@ -68,6 +68,8 @@ def _conv_transpose(op: Composite, node: Node, out: Writer, x: str, weight: str)
     first = channels_first(op.name, options["layout"], count)
     attributes = _attributes(options, count, op.name) or {}
     attributes["output_padding"] = list(per_axis(op.name, "output_padding", options["output_padding"], count))
+    if any(extra >= step for extra, step in zip(attributes["output_padding"], attributes["strides"], strict=True)):
+        return None
     kernels = _weight(out, node.inputs[1], (count + 1, count, *range(count)))
     made = out.emit("ConvTranspose", _first(out, x, count, first), kernels, group=options["groups"], **attributes)
     return _last(out, made, count, first)
@@ -138,15 +140,15 @@ def _(op: Composite, node: Node, out: Writer, x: str) -> str | None:
     count = len(size) if isinstance(size, tuple) else source.ndim - 2
     sizes = per_axis(op.name, "size", size, count)
     first = channels_first(op.name, options["layout"], count)
-    if options["method"] not in ("nearest", "linear") or node.dtype not in (float32, float64) or node.ndim != count + 2:
+    if options["method"] not in ("nearest", "linear") or node.dtype is not float32 or node.ndim != count + 2:
         return None
     attributes = {"mode": options["method"]}
     if options["method"] == "nearest":
         attributes["nearest_mode"] = "round_prefer_ceil"
     aligned = "align_corners" if options["align_corners"] else "half_pixel"
     moved = _first(out, x, count, first)
-    inputs = (moved, "", "", out.constant(sizes, int64))
-    made = out.emit(
-        "Resize", *inputs, coordinate_transformation_mode=aligned, axes=list(range(2, count + 2)), **attributes
-    )
+    # All sizes, for the attribute that names the axes is lost in some runtimes.
+    channels = source.shape[1] if first else source.shape[-1]
+    wanted = out.shape((source.shape[0], channels, *sizes))
+    made = out.emit("Resize", moved, "", "", wanted, coordinate_transformation_mode=aligned, **attributes)
     return _last(out, made, count, first)

@@ -8,6 +8,7 @@ import numpy as np
 
 from graphnn.interop.onnx.writer import Writer, to_onnx, wider
 from graphnn.ir.dtype import DType, bool_, float32, int32, int64, result_dtype, uint64
+from graphnn.ir.leaves import Constant
 from graphnn.ir.node import Node
 from graphnn.ir.op import Op
 from graphnn.ops import arithmetic as a
@@ -221,9 +222,21 @@ def _(op: a.FloorDivide, node: Node, out: Writer, *names: str) -> str:
     x, y = common(out, node, names, node.dtype)
     if node.dtype.is_floating:
         return out.emit("Floor", out.emit("Div", x, y))
-    if node.dtype.bits == 64 or node.dtype is int32:
-        return floor_div(out, node.dtype, x, y)
-    return out.cast(floor_div(out, int64, out.cast(x, int64), out.cast(y, int64)), node.dtype)
+    divisor, is_zero = _not_zero(out, node, y)
+    if node.dtype is int64 or node.dtype is int32:
+        made = floor_div(out, node.dtype, x, divisor)
+    else:
+        made = out.cast(floor_div(out, int64, out.cast(x, int64), out.cast(divisor, int64)), node.dtype)
+    return made if not is_zero else choose(out, node.dtype, is_zero, out.constant(0, node.dtype), made)
+
+
+def _not_zero(out: Writer, node: Node, y: str) -> tuple[str, str]:
+    """A divisor with 1 in the place of 0, by which runtimes do not divide integers; and where that is, or nothing."""
+    divisor = node.inputs[1]
+    if isinstance(divisor.op, Constant) and divisor.op.payload.array.all():
+        return y, ""
+    is_zero = out.compute("Equal", node.dtype, y, out.constant(0, node.dtype), result=bool_)
+    return choose(out, node.dtype, is_zero, out.constant(1, node.dtype), y), is_zero
 
 
 def floor_div(out: Writer, dtype: DType, x: str, y: str) -> str:
@@ -242,7 +255,9 @@ def floor_div(out: Writer, dtype: DType, x: str, y: str) -> str:
 def _(op: a.Remainder, node: Node, out: Writer, *names: str) -> str:
     x, y = common(out, node, names, node.dtype)
     if not node.dtype.is_floating:
-        return out.emit("Mod", x, y)
+        divisor, is_zero = _not_zero(out, node, y)
+        made = out.emit("Mod", x, divisor)
+        return made if not is_zero else choose(out, node.dtype, is_zero, out.constant(0, node.dtype), made)
     rest = out.emit("Mod", x, y, fmod=1)  # with the sign of x
     zero = out.constant(0, node.dtype)
     apart = out.emit("Xor", out.emit("Less", rest, zero), out.emit("Less", y, zero))
@@ -267,7 +282,8 @@ def _(op: e.Log10, node: Node, out: Writer, x: str) -> str:
 
 @to_onnx.register
 def _(op: e.Expm1, node: Node, out: Writer, x: str) -> str:
-    return expm1(out, node.dtype, x)
+    wide = wider("Exp", node.dtype)
+    return expm1(out, wide, x) if wide is node.dtype else out.cast(expm1(out, wide, out.cast(x, wide)), node.dtype)
 
 
 def expm1(out: Writer, dtype: DType, x: str) -> str:
@@ -280,7 +296,8 @@ def expm1(out: Writer, dtype: DType, x: str) -> str:
 
 @to_onnx.register
 def _(op: e.Log1p, node: Node, out: Writer, x: str) -> str:
-    return log1p(out, node.dtype, x)
+    wide = wider("Log", node.dtype)
+    return log1p(out, wide, x) if wide is node.dtype else out.cast(log1p(out, wide, out.cast(x, wide)), node.dtype)
 
 
 def log1p(out: Writer, dtype: DType, x: str) -> str:

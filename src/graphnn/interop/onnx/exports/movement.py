@@ -58,7 +58,15 @@ def transpose(out: Writer, x: str, axes: Sequence[int]) -> str:
 
 @to_onnx.register
 def _(op: m.BroadcastTo, node: Node, out: Writer, x: str) -> str:
-    return out.emit("Expand", x, out.shape(op.shape))
+    return expand(out, x, node, op.shape)
+
+
+def expand(out: Writer, x: str, node: Node, shape: Sequence[Size]) -> str:
+    """Repeated to a shape; runtimes are not at one about sizes of 0, so then there is a constant without elements."""
+    known = [size for size in shape if isinstance(size, int)]
+    if 0 in known and len(known) == len(shape):
+        return out.constant(np.zeros(known, node.dtype.numpy))
+    return out.emit("Expand", x, out.shape(shape))
 
 
 @to_onnx.register
@@ -94,7 +102,9 @@ def _(op: m.Unslice, node: Node, out: Writer, x: str) -> str:
 
 @to_onnx.register
 def _(op: m.Pad, node: Node, out: Writer, x: str) -> str:
-    before, after = zip(*op.widths, strict=True) if op.widths else ((), ())
+    if not op.widths:
+        return out.emit("Identity", x)
+    before, after = zip(*op.widths, strict=True)
     return out.compute_with("Pad", node.dtype, x, out.shape((*before, *after)))
 
 
@@ -106,6 +116,9 @@ def _to_front(out: Writer, x: str, axes: Sequence[int], ndim: int) -> tuple[str,
 
 def _vectors(out: Writer, node: Node, indices: Sequence[tuple[str, Node]], front: Sequence[Size]) -> str:
     """Index vectors along a new last axis, from the index along each axis."""
+    known = [size for size in front if isinstance(size, int)]
+    if 0 in known and len(known) == len(front):
+        return out.constant(np.zeros((*known, len(indices)), np.int64))
     parts = []
     for name, index in indices:
         wide = name if index.dtype is int64 else out.cast(name, int64)
@@ -133,7 +146,7 @@ def _(op: i.Gather, node: Node, out: Writer, x: str, *indices: str) -> str:
 
 @to_onnx.register
 def _(op: i.ScatterAdd, node: Node, out: Writer, x: str, *indices: str) -> str:
-    zeros = out.emit("Expand", out.constant(0, node.dtype), out.shape(op.shape))
+    zeros = expand(out, out.constant(0, node.dtype), node, op.shape)
     return _scatter(op, node, out, zeros, x, indices, "add")
 
 

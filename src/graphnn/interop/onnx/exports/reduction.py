@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from graphnn.errors import UnsupportedError
-from graphnn.interop.onnx.exports.elementwise import choose, common
+from graphnn.interop.onnx.exports.elementwise import choose, common, promoted
 from graphnn.interop.onnx.exports.movement import numbers
 from graphnn.interop.onnx.writer import Writer, to_onnx, wider
 from graphnn.ir.dtype import DType, bool_, int32, int64
@@ -49,12 +49,14 @@ def _bits(out: Writer, node: Node, x: str) -> str:
 
 @to_onnx.register
 def _(op: r.All, node: Node, out: Writer, x: str) -> str:
-    return out.cast(reduce(out, "ReduceMin", int32, _bits(out, node, x), op.axes, op.keepdims), bool_)
+    least = reduce(out, "ReduceMin", int32, _bits(out, node, x), op.axes, op.keepdims)
+    return out.emit("Greater", least, out.constant(0, int32))
 
 
 @to_onnx.register
 def _(op: r.Any_, node: Node, out: Writer, x: str) -> str:
-    return out.cast(reduce(out, "ReduceMax", int32, _bits(out, node, x), op.axes, op.keepdims), bool_)
+    largest = reduce(out, "ReduceMax", int32, _bits(out, node, x), op.axes, op.keepdims)
+    return out.emit("Greater", largest, out.constant(0, int32))
 
 
 @to_onnx.register(r.Argmax)
@@ -147,9 +149,13 @@ def _sortable(out: Writer, dtype: DType, x: str) -> str:
 @to_onnx.register
 def _(op: sorting.Searchsorted, node: Node, out: Writer, x: str, values: str) -> str:
     """How many of the sorted elements are less, counted in a table."""
-    column = out.emit("Unsqueeze", values, out.ints(-1))
-    less = out.emit("Less" if op.side == "left" else "LessOrEqual", x, column)
-    return out.emit("ReduceSum", out.cast(less, int64), out.ints(-1), keepdims=0)
+    dtype = promoted(node)
+    elements, wanted = common(out, node, (x, values), dtype)
+    if dtype is bool_:
+        elements, wanted, dtype = out.cast(elements, int32), out.cast(wanted, int32), int32
+    column = out.emit("Unsqueeze", wanted, out.ints(node.ndim))
+    less = out.compute("Less" if op.side == "left" else "LessOrEqual", dtype, elements, column, result=bool_)
+    return out.emit("ReduceSum", out.cast(less, int64), out.ints(node.ndim), keepdims=0)
 
 
 @to_onnx.register

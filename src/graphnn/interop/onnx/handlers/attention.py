@@ -8,6 +8,7 @@ import graphnn as gn
 from graphnn.functions.attention import attend, attention_scores, attention_weights
 from graphnn.interop.onnx.registry import Call, onnx_op
 from graphnn.ir.dims import exact_quotient
+from graphnn.ir.dtype import float32, float64
 from graphnn.ir.node import Node
 from graphnn.ops.indexing import iota_along
 
@@ -137,6 +138,25 @@ def attention(
         raise call.error(f"qk_matmul_output_mode is from 0 to 3, not {mode}")
     y = attend(stages[3], v)
     return _joined(y) if flat else y, present_key, v, stages[mode]
+
+
+@onnx_op("FlexAttention", domain="ai.onnx.preview")
+def flex_attention(call: Call, q: Node, k: Node, v: Node) -> Node:
+    """Attention whose scores and weights the model changes by graphs of its own."""
+    if not q.ndim == k.ndim == v.ndim == 4:
+        raise call.error(f"queries {q.spec}, keys {k.spec} and values {v.spec} have four axes")
+    precision = call.dtype("softmax_precision", float64 if q.dtype is float64 else float32)
+    if not precision.is_floating:
+        raise call.error(f"softmax_precision is a floating-point type, not {precision}")
+    stage = attention_scores(q, k, call.number("scale", None)).astype(precision)
+    for name in ("score_mod", "prob_mod"):
+        stage = stage if name == "score_mod" else gn.softmax(stage)
+        if name in call.attributes:
+            shape = stage.shape
+            (stage,) = call.run(name, stage)
+            if stage.shape != shape:
+                raise call.error(f"{name} gives {stage.spec}, not the shape that it gets")
+    return attend(stage.astype(q.dtype), v)
 
 
 @onnx_op("RotaryEmbedding", since=23)

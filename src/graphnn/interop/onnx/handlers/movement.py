@@ -1,4 +1,4 @@
-"""Shapes and places: reshape, slice, pad, tile and others; and new arrays."""
+"""Shapes and places: reshape, slice, pad, tile and others."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 import graphnn as gn
-from graphnn.functions.creation import size_node
 from graphnn.interop.onnx.registry import Call, onnx_op
 from graphnn.ir.dims import Dim, Size, product
-from graphnn.ir.dtype import int64
 from graphnn.ir.node import Node
 from graphnn.ir.spec import broadcast, normalize_axes, normalize_axis
 from graphnn.ops.movement import Slice, cut_size
@@ -190,7 +188,9 @@ def _named_ends(call: Call, x: Node, axes: Sequence[int], ends: Sequence[Size]) 
     return tuple(out)
 
 
-_MODES = {"constant": "constant", "reflect": "reflect", "edge": "edge", "wrap": "wrap"}
+_MODES = ("constant", "reflect", "edge", "wrap")
+MOST_REPEATED = 4096
+"""How often the edge of an array may be repeated as its border."""
 
 
 @onnx_op("Pad")
@@ -217,8 +217,6 @@ def pad(call: Call, x: Node, pads: Node | None = None, value: Node | None = None
     if not any(a or b for a, b in pairs):
         return x
     if mode != "constant":
-        if max(max(pair) for pair in pairs) > 4096 and mode == "edge":
-            raise call.error("an edge of more than 4096 elements")
         return _bordered(call, x, pairs, mode)
     if x.dtype == "bool":
         if value is not None:
@@ -252,12 +250,13 @@ def _bordered(call: Call, x: Node, pairs: Sequence[tuple[int, int]], mode: str) 
             continue
         one = [(0, 0)] * x.ndim
         one[axis] = (before, after)
-        longest = size - 1 if mode == "reflect" else size
-        if isinstance(size, int) and mode != "edge" and max(before, after) > int(longest):
+        if isinstance(size, int) and max(before, after) >= size:
             if size == 0:
                 raise call.error("a border from an axis without elements")
             places = np.pad(np.arange(size), (before, after), mode=mode)  # type: ignore[call-overload]
             x = gn.take(x, places, axis=axis)
+        elif max(before, after) > MOST_REPEATED and mode == "edge":
+            raise call.unsupported(f"an edge repeated {max(before, after)} times; {MOST_REPEATED} are laid out at most")
         else:
             x = gn.pad(x, one, mode=mode)
     return x
@@ -344,105 +343,3 @@ def trilu(call: Call, x: Node, k: Node | None = None) -> Node:
     if x.dtype == "bool":
         return part(x.astype("uint8"), k=offset).astype("bool")
     return part(x, k=offset)
-
-
-def shape_vector(shape: Sequence[Size]) -> Node:
-    """A shape as an int64 vector, also with named sizes in it."""
-    if not shape or all(isinstance(size, int) for size in shape):
-        return gn.constant(np.array(shape, np.int64))
-    # No array of the graph has such a size: the scalar behind each name is a leaf of its own.
-    return gn.stack([size_as_node(size) for size in shape])
-
-
-def size_as_node(size: Size) -> Node:
-    """A size as an int64 scalar."""
-    return size_node(size, int64)
-
-
-@onnx_op("Shape")
-def shape(call: Call, x: Node) -> Node:
-    """The shape, or a part of it."""
-    start, end = call.integer("start", 0), call.integer("end", x.ndim)
-    return shape_vector(x.shape[_bounded(start, x.ndim) : _bounded(end, x.ndim)])
-
-
-def _bounded(place: int, count: int) -> int:
-    return min(max(place + count if place < 0 else place, 0), count)
-
-
-@onnx_op("Size")
-def size(call: Call, x: Node) -> Node:
-    """The number of elements."""
-    return size_as_node(x.spec.size)
-
-
-@onnx_op("Range")
-def arange(call: Call, start: Node, limit: Node, delta: Node) -> Node:
-    """start, start + delta, ... before limit."""
-    if limit.dtype.is_integer:
-        (first,), (last,), (step,) = call.sizes(0), call.sizes(1), call.sizes(2)
-        if isinstance(first, int) and isinstance(step, int) and isinstance(last, Dim) and step == 1:
-            return gn.arange(first, last, dtype=start.dtype)
-        first, last, step = whole(call, (first, last, step), "a range")
-        if step == 0:
-            raise call.error("a step of 0")
-        count = len(range(first, last, step))
-        call.afford(count)
-        return (first + step * gn.arange(count)).astype(start.dtype)
-    low, high, by = (float(call.static(i).reshape(-1)[0]) for i in range(3))
-    if not all(np.isfinite((low, high, by))) or by == 0:
-        raise call.error(f"a range from {low} to {high} by {by}")
-    count = max(int(np.ceil(min((high - low) / by, 2.0**62))), 0)
-    call.afford(count)
-    return low + by * gn.arange(count).astype(start.dtype)
-
-
-@onnx_op("EyeLike")
-def eye_like(call: Call, x: Node) -> Node:
-    """Ones on a diagonal, in the shape of a matrix."""
-    if x.ndim != 2:
-        raise call.error(f"{x.spec} is no matrix")
-    return gn.eye(*x.shape, k=max(min(call.integer("k", 0), 2**40), -(2**40)), dtype=call.dtype("dtype", x.dtype))
-
-
-@onnx_op("ConstantOfShape")
-def constant_of_shape(call: Call, shape: Node) -> Node:
-    """One number in a shape."""
-    wanted = call.sizes(0)
-    call.afford(wanted)
-    value = call.array("value", np.zeros(1, np.float32))
-    if value.size != 1:
-        raise call.error("the value must be one number")
-    return gn.broadcast_to(gn.constant(value.reshape(())), wanted)
-
-
-@onnx_op("Constant")
-def constant(call: Call) -> Node:
-    """A fixed array."""
-    kinds: dict[str, type] = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64}
-    kinds["value_ints"] = np.int64
-    if len(call.attributes) != 1:
-        raise call.error("there must be exactly one attribute")
-    (name,) = call.attributes
-    if name == "value":
-        return gn.constant(call.array("value"))
-    if name not in kinds:
-        raise call.unsupported(f"the attribute {name!r}")
-    return gn.constant(np.array(call.attribute(name), kinds[name]))
-
-
-def cast_to(call: Call, x: Node, wanted: object) -> Node:
-    """In another data type."""
-    return gn.astype(x, wanted)
-
-
-@onnx_op("Cast")
-def cast(call: Call, x: Node) -> Node:
-    """In another data type."""
-    return cast_to(call, x, call.dtype("to"))
-
-
-@onnx_op("CastLike")
-def cast_like(call: Call, x: Node, like: Node) -> Node:
-    """In the data type of another array."""
-    return cast_to(call, x, like.dtype)

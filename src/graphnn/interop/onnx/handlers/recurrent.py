@@ -17,8 +17,8 @@ Activation = Callable[[Node], Node]
 State = tuple[Node, ...]
 Step = Callable[[State, Node], State]
 
-MOST_STEPS = 2048
-"""How long a sequence may be that is laid out step by step."""
+LAID_OUT = 16
+"""Up to so many steps a sequence is laid out step by step; a longer one, or one of a named size, is a `graphnn.scan`."""
 
 # Activations with the usual values of alpha and beta; None where they have none.
 _ACTIVATIONS: dict[str, tuple[Callable[..., Node], tuple[float, ...]]] = {
@@ -59,26 +59,39 @@ def _with(function: Callable[..., Node], values: Sequence[float], clip: float) -
     return lambda x: function(gn.clip(x, -clip, clip) if clip > 0 else x, *values)
 
 
-def run(
-    call: Call, step: Step, start: State, inputs: Node, lengths: Node | None, backwards: bool
-) -> tuple[State, list[Node]]:
+def along(
+    step: Callable[[State, tuple[Node, ...]], tuple[State, Node]],
+    start: State,
+    inputs: tuple[Node, ...],
+    backwards: bool = False,
+) -> tuple[State, Node]:
+    """A scan along the first axis of the inputs: the last state, and what the step gives, stacked."""
+    count = inputs[0].shape[0]
+    if not isinstance(count, int) or count > LAID_OUT or count == 0:
+        return gn.scan(step, start, inputs, reverse=backwards)
+    state, out = start, [start[0]] * count
+    for t in reversed(range(count)) if backwards else range(count):
+        state, out[t] = step(state, tuple(x[t] for x in inputs))
+    return state, gn.stack(out)
+
+
+def run(step: Step, start: State, inputs: Node, lengths: Node | None, backwards: bool) -> tuple[State, Node]:
     """Take a step along the first axis of the inputs: the last state, and the first part of the state at each place.
 
     A sequence that is shorter than others keeps its state behind its end, and gives zeros there.
     """
-    count = number(call, inputs, 0)
-    if count > MOST_STEPS:
-        raise call.unsupported(f"a sequence of {count} steps; {MOST_STEPS} are laid out at most")
-    state, out = start, [start[0]] * count
-    for t in reversed(range(count)) if backwards else range(count):
-        after = step(state, inputs[t])
+
+    def kept(state: State, item: tuple[Node, ...]) -> tuple[State, Node]:
+        given, place = item
+        after = step(state, given)
         if lengths is None:
-            state, out[t] = after, after[0]
-            continue
-        inside = gn.expand_dims(lengths > t, axis=1)
-        state = tuple(gn.where(inside, new, old) for new, old in zip(after, state, strict=True))
-        out[t] = gn.where(inside, after[0], 0)
-    return state, out
+            return after, after[0]
+        inside = gn.expand_dims(lengths > place, axis=1)
+        held = tuple(gn.where(inside, new, old) for new, old in zip(after, state, strict=True))
+        return held, gn.where(inside, after[0], 0)
+
+    places = gn.arange(inputs.shape[0], dtype="int64" if lengths is None else lengths.dtype)
+    return along(kept, start, (inputs, places), backwards)
 
 
 class Cell:
@@ -138,15 +151,12 @@ class Cell:
         """Run all directions: the outputs at all places, and the last states."""
         last, outputs = [], []
         for i, backwards in enumerate(self.backwards):
-            state, out = run(self.call, steps[i], starts[i], self.contributions[i], self.lengths, backwards)
+            state, out = run(steps[i], starts[i], self.contributions[i], self.lengths, backwards)
             last.append(state)
             outputs.append(out)
         everything = None
         if self.call.wants(0):
-            places = [gn.stack(list(pair)) for pair in zip(*outputs, strict=True)]
-            if not places:
-                raise self.call.unsupported("a sequence without steps")
-            everything = gn.stack(places, axis=0)  # [length, directions, batch, size]
+            everything = gn.stack(outputs, axis=1)  # [length, directions, batch, size]
             everything = gn.permute_dims(everything, (2, 0, 1, 3)) if self.batch_first else everything
         axis = 1 if self.batch_first else 0
         return everything, *(gn.stack(list(parts), axis=axis) for parts in zip(*last, strict=True))

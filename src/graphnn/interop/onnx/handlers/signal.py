@@ -211,3 +211,23 @@ def hamming_window(call: Call, size: Node) -> Node:
 def blackman_window(call: Call, size: Node) -> Node:
     """0.42 - 0.5 cos + 0.08 cos of twice the angle"""
     return _window(call, 0.42, -0.5, 0.08)
+
+
+@onnx_op("MelWeightMatrix", since=17)
+def mel_weight_matrix(call: Call, bins: Node, length: Node, rate: Node, low: Node, high: Node) -> Node:
+    """Triangles on the mel scale, ``2595 log10(1 + f / 700)``, by which the frequencies of a spectrum are joined to bins."""
+    count, n, per_second = (_whole(call, i) for i in range(3))
+    edges = [float(call.static(i).reshape(-1)[0]) for i in (3, 4)]
+    if count < 1 or n < 1 or per_second < 1 or not 0 <= edges[0] < edges[1] <= per_second / 2:
+        raise call.error(f"{count} bins from {edges[0]} to {edges[1]} Hz of {n} samples at {per_second} Hz")
+    call.afford(n // 2 + 1, count)
+    mel = 2595 * np.log10(1 + np.array(edges) / 700)
+    steps = mel[0] + np.arange(count + 2) * (mel[1] - mel[0]) / (count + 2)
+    places = ((n + 1) * 700 * (10 ** (steps / 2595) - 1) // per_second).astype(np.int64)
+    matrix = np.zeros((n // 2 + 1, count))
+    for i in range(count):
+        left, center, right = places[i : i + 3]
+        matrix[left : center + 1, i] = 1.0 if left == center else (np.arange(left, center + 1) - left) / (center - left)
+        if right > center:
+            matrix[center:right, i] = (right - np.arange(center, right)) / (right - center)
+    return gn.constant(matrix, call.dtype("output_datatype", float32))

@@ -18,6 +18,7 @@ import onnx
 import onnx_suite as suite
 
 from graphnn.compile.function import BACKENDS
+from graphnn.testing import all_cases
 
 LEAST_CORE, LEAST_GRADIENTS, LEAST_TRIPS = 1000, 400, 900
 
@@ -48,6 +49,9 @@ def main() -> int:
     if not chosen.skip_round_trip:
         outcomes = {case.name: suite.round_trip(case, single_thread()) for case in timed(passed, "round trip")}
         good &= report.trips(outcomes) or bool(chosen.only)
+        operations = [case for case in all_cases() if chosen.only in case.name]
+        outcomes = {case.name: suite.operation(case, single_thread()) for case in timed(operations, "operations")}
+        good &= report.operations(outcomes)
     text = report.text()
     print(text.split("\n## ")[0])
     chosen.out.parent.mkdir(exist_ok=True)
@@ -119,6 +123,16 @@ class Report:
         rows = [(name, "yes", outcome) for name, outcome in outcomes.items() if outcome.kind != "pass"]
         self._table("Not equal after the round trip", rows)
         return counts["pass"] >= LEAST_TRIPS and not counts["mismatch"]
+
+    def operations(self, outcomes) -> bool:
+        counts = Counter(outcome.kind for outcome in outcomes.values())
+        self._summary.append(
+            f"| operations of graphnn, saved and run by onnxruntime | {counts['pass']} of {counts.total()} | | "
+            f"{_counts(counts)} |"
+        )
+        rows = [(name, "", outcome) for name, outcome in outcomes.items() if outcome.kind != "pass"]
+        self._table("Operations that are not written as ONNX, or that onnxruntime does not run", rows)
+        return not counts["mismatch"]
 
     def _table(self, title: str, rows) -> None:
         lines = [f"## {title}", "", "| case | core | outcome | reason |", "|---|---|---|---|"]

@@ -1,7 +1,7 @@
 """`make fuzz`: loads, calls and saves thousands of damaged models in a process with limits: 5 seconds each, and 3 GB.
 
 A mutant is right if it works, or ends with an error of graphnn. A process that dies, is silent for 5 seconds, or raises
-any other exception is a finding, which is printed with the seed; ``fuzz.py --seed N`` runs that mutant alone.
+any other exception is a finding, which is printed with the seed; ``onnx_fuzz.py --seed N`` runs that mutant alone.
 """
 
 from __future__ import annotations
