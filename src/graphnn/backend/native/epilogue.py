@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from graphnn.backend.native.emit import Builder, Module, Value
 from graphnn.backend.native.items import Access, Item, Kernel, Sizes, refine, spread
-from graphnn.backend.native.loops import is_literal
+from graphnn.backend.native.layout import is_literal
 from graphnn.backend.native.products import Epilogue, Product, emit_product
 from graphnn.backend.native.regions import Group, Regions, plain, same_place
 

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from graphnn.backend.native.items import Item
-from graphnn.backend.native.loops import is_literal
+from graphnn.backend.native.layout import is_literal
 from graphnn.backend.native.products import Product
 from graphnn.backend.native.regions import Group
 from graphnn.ir.source import Source

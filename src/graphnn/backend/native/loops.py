@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any, NamedTuple
+from typing import Any
 
 from graphnn.backend.native import pool
 from graphnn.backend.native.emit import BYTES, Builder, Module, Value
-from graphnn.backend.native.items import KINDS, Access, Item, Kernel, Sizes, contiguous, spread
+from graphnn.backend.native.items import Access, Item, Kernel
+from graphnn.backend.native.layout import Layout, Stream, is_literal
 from graphnn.backend.native.reduction import Reducer, reducer_of
 from graphnn.backend.native.regions import Group
 
@@ -25,15 +26,6 @@ _BLOCK = 256  # additions in one accumulator before it is added to the total: ro
 _ALONE = 30_000
 _CHUNK = 10_000
 _MOST_CHUNKS = 64
-
-
-class _Stream(NamedTuple):
-    """An array that is read or written: pointer, kind, offset and strides on the axes of the nest."""
-
-    pointer: int
-    kind: str
-    offset: int
-    strides: Sizes
 
 
 def kernel_of(module: Module, group: Group) -> Kernel:
@@ -61,94 +53,15 @@ def kernel_of(module: Module, group: Group) -> Kernel:
     return Kernel(name, tuple([(item, 0) for item in pointers]))
 
 
-def is_literal(item: Item) -> bool:
-    """Whether an item is a number that stands in the code."""
-    return item.role == "fixed" and item.size == 1 and item.dtype.name in KINDS
-
-
-class _Nest:
+class _Nest(Layout):
     def __init__(self, module: Module, group: Group, pointers: dict[Item, int]) -> None:
-        self.b, self.module, self.group = Builder(module), module, group
-        self.items, self.rows = group.items, group.rows
-        self.inside = set(group.items)
-        domain, reduced = group.domain, group.reduced or (False,) * len(group.domain)
-        self.domain, self.reduced = domain, reduced
-        self.reads: dict[tuple[Item, int], _Stream] = {}  # by reader and operand number
-        self.writes: dict[Item, _Stream] = {}
-        for item in self.items:
-            shape = item.wide if item.role == "reduce" else item.shape
-            for i, access in enumerate(item.operands):
-                if access.item not in self.inside and not is_literal(access.item):
-                    row = item in self.rows and item.role != "reduce"
-                    strides = self._on_domain(shape, access.strides, row)
-                    self.reads[item, i] = _Stream(pointers[access.item], access.item.kind, access.offset, strides)
-            if item.stored:
-                row = item in self.rows
-                shape = group.kept if row else domain
-                strides = self._on_domain(shape, contiguous(shape), row)
-                self.writes[item] = _Stream(pointers[item], item.kind, 0, strides)
-        self._collapse()
-        self._choose_vector()
+        super().__init__(module, group, pointers)
+        self.b = Builder(module)
         self._find_stages()
         self.all_reads = list(dict.fromkeys(self.reads.values()))
         self._aside_too: dict[Item, bool] = {}
         self.count = len(pointers)
         self.spilled: dict[Item, str] = {}
-
-    def _on_domain(self, shape: Sizes, strides: Sizes, row: bool) -> Sizes:
-        if not row:
-            return spread(shape, strides, self.domain)
-        kept = iter(spread(shape, strides, self.group.kept))
-        return tuple([0 if gone else next(kept) for gone in self.reduced])
-
-    def _collapse(self) -> None:
-        # Neighbouring axes that every array walks through as one become one.
-        streams = [*self.reads.values(), *self.writes.values()]
-        groups: list[list[int]] = []
-        for axis in range(len(self.domain)):
-            n = self.domain[axis]
-            if groups and self.reduced[groups[-1][-1]] == self.reduced[axis]:
-                before = groups[-1][-1]
-                if all(s.strides[before] == s.strides[axis] * n for s in streams):
-                    groups[-1].append(axis)
-                    continue
-            groups.append([axis])
-
-        def joined(stream: _Stream) -> _Stream:
-            return stream._replace(strides=tuple([stream.strides[g[-1]] for g in groups]))
-
-        self.reads = {key: joined(stream) for key, stream in self.reads.items()}
-        self.writes = {key: joined(stream) for key, stream in self.writes.items()}
-        self.reduced = tuple([self.reduced[g[0]] for g in groups])
-        self.domain = tuple([math.prod(self.domain[i] for i in g) for g in groups])
-
-    def _choose_vector(self) -> None:
-        streams = list(dict.fromkeys([*self.reads.values(), *self.writes.values()]))
-        widest = max([BYTES[item.kind] for item in self.items] + [BYTES[s.kind] for s in streams])
-        native = min(32, max(1, self.module.vector_bytes // widest))
-        self.vector, best = -1, math.inf
-        for axis in reversed(range(len(self.domain))):
-            bad = sum(s.strides[axis] not in (0, 1) for s in streams) + (self.domain[axis] < native)
-            if bad < best:
-                self.vector, best = axis, bad
-        self.lanes = 1
-        if self.vector < 0 or native == 1:
-            self.vector = -1
-            return
-        # Several registers at once where few values are alive: independent chains hide the latency of each.
-        size, alive = self.domain[self.vector], len(self.items) - len(self.rows)
-        several = 4 if alive <= 4 else 2 if alive <= 10 else 1
-        if best >= 1 or any(getattr(item.emit, "dear", False) for item in self.items):
-            several = 1
-        if True not in self.reduced:
-            several = min(several, 2)
-        while several > 1 and native * several > size:
-            several //= 2
-        self.lanes = native * several
-        while self.lanes // 2 >= size:
-            self.lanes //= 2
-        if self.lanes == 1:
-            self.vector = -1
 
     # Stages
 
@@ -173,7 +86,7 @@ class _Nest:
             self.inner.append(self.vector)
         self.index: dict[int, Value] = {}
         self.active = self.lanes
-        self.loaded: list[dict[_Stream, Value]] = [{}]
+        self.loaded: list[dict[Stream, Value]] = [{}]
         self.shared: tuple[int, Value, Value, Value] | None = None
         chunks = self._share(kept[0]) if kept else 1
         self._outer(kept)
@@ -376,8 +289,8 @@ class _Nest:
         """How many lanes count in a reduction: all where each lane is a row of its own."""
         return self.active if self.vector >= 0 and self.reduced[self.vector] and self.active < self.lanes else None
 
-    def _streams_of(self, needed: list[Item], stage: int) -> list[_Stream]:
-        found: dict[_Stream, None] = {}
+    def _streams_of(self, needed: list[Item], stage: int) -> list[Stream]:
+        found: dict[Stream, None] = {}
         stack, seen = list(needed), set(needed)
         while stack:
             item = stack.pop()
@@ -391,7 +304,7 @@ class _Nest:
                     stack.append(access.item)
         return list(found)
 
-    def _preload(self, streams: Sequence[_Stream]) -> None:
+    def _preload(self, streams: Sequence[Stream]) -> None:
         """Read what the loops inside do not change."""
         for stream in streams:
             if all(axis in self.index for axis, stride in enumerate(stream.strides) if stride):
@@ -423,7 +336,7 @@ class _Nest:
             return self.b.const(other.kind, other.value.reshape(()).item())
         return self._load(self.reads[item, number])
 
-    def _address(self, stream: _Stream) -> tuple[str, int]:
+    def _address(self, stream: Stream) -> tuple[str, int]:
         """The address of the first lane, and the stride of the lanes."""
         b, index, offset = self.b, None, stream.offset
         for axis, stride in enumerate(stream.strides):
@@ -440,7 +353,7 @@ class _Nest:
             pointer = b.gep(pointer, stream.kind, index)
         return b.gep(pointer, stream.kind, offset), stream.strides[self.vector] if self.vector in self.index else 0
 
-    def _load(self, stream: _Stream) -> Value:
+    def _load(self, stream: Stream) -> Value:
         for known in self.loaded:
             if stream in known:
                 return known[stream]
