@@ -101,3 +101,14 @@ def test_explain_tells_what_numpy_runs():
     with pytest.raises(gn.GraphError, match="has no LLVM module") as caught:
         _ = g.llvm
     assert "backend='native'" in str(caught.value)
+
+
+def test_profile():
+    x, w = gn.placeholder("x", ("n", 16)), gn.parameter("w", np.ones((16, 4), np.float32))
+    f = gn.function([x], gn.sum(gn.lgamma(gn.exp(x @ w))), updates={w: w * 2}, backend="native")
+    text = f.profile(np.ones((8, 16), np.float32), rounds=2)
+    for part in ("NumPy: lgamma", "product", "matmul", "FLOP/s", "%", "test_native_cache.py"):
+        assert part in text, text
+    assert w.value.max() == 1
+    with pytest.raises(gn.GraphError, match="profile measures the kernels of the native backend"):
+        gn.function([x], x + 1).profile(np.ones((8, 16), np.float32))

@@ -121,6 +121,30 @@ class Function:
             lines.append(plan.explain())
         return "\n".join(lines)
 
+    def profile(self, *args: Any, rounds: int = 20, **kwargs: Any) -> str:
+        """How long each kernel of the native backend takes for these arguments, the slowest first; updates nothing.
+
+        Parameters
+        ----------
+        args, kwargs : as in a call
+        rounds : how often all kernels run; each is listed with its shortest time
+
+        Raises
+        ------
+        GraphError
+            If another backend runs the function.
+        """
+        arrays = self._signature.arrays(args, kwargs)
+        key = tuple([array.shape for array in arrays]) if self._named else ()
+        plan = self._plans.get(key) or self._compile(key, arrays)
+        if not hasattr(plan, "profile"):
+            raise GraphError(
+                "profile measures the kernels of the native backend",
+                f"This function runs on the backend {self.backend!r}; make it with backend='native'.",
+            )
+        result: str = plan.profile([*arrays, *[variable.cell.array for variable in self._variables]], rounds)
+        return result
+
     @property
     def llvm(self) -> str:
         """The LLVM modules of the native backend, as text.

@@ -42,6 +42,25 @@ def report(plan: Plan) -> str:
     return "\n".join(lines)
 
 
+def times(plan: Plan, seconds: list[float]) -> str:
+    """The text of ``f.profile()``: the kernels of a plan that runs each by itself, the slowest first."""
+    total = sum(seconds)
+    lines = [f"{len(seconds)} kernels, {total * 1e6:.1f} us together, each as fast as it ever was"]
+    native = iter(plan.kernels)
+    rows = []
+    for step, second in zip(plan.program.steps, seconds, strict=True):
+        share = f"{second / total:6.1%} {second * 1e6:10.1f} us"
+        if isinstance(step, Item):
+            assert step.node is not None
+            rows.append((second, f"{share} {'':24}  NumPy: {step.node.op.name}  ({_source(step)})"))
+        else:
+            name, group = next(native)
+            rate = f"{_short(flops(group) / second)}FLOP/s {_short(traffic(group) / second)}B/s"
+            rows.append((second, f"{share} {rate:>24}  {name} {_operations(group)}  {_places(group)}"))
+    rows.sort(key=lambda row: -row[0])
+    return "\n".join([*lines, *[text for _, text in rows]])
+
+
 def _operations(group: Group) -> str:
     names: dict[str, int] = {}
     for item in group.items:

@@ -19,7 +19,7 @@ from graphnn.backend.native import control, jit, kernels
 from graphnn.backend.native.build import Items, items_of
 from graphnn.backend.native.call import MOST_RESULTS, Call, available, bind, text_of
 from graphnn.backend.native.call import Array as Slot
-from graphnn.backend.native.explain import report
+from graphnn.backend.native.explain import report, times
 from graphnn.backend.native.items import Access, Item, contiguous
 from graphnn.backend.native.products import Product
 from graphnn.backend.native.program import Program
@@ -70,7 +70,7 @@ class Plan:
     """A compiled graph."""
 
     direct: Callable[..., Any] | None = None
-    separate = False  # a segment for each kernel, to measure them
+    _timed: list[float] | None = None  # seconds of each step, while they are measured
 
     def __init__(
         self,
@@ -78,8 +78,10 @@ class Plan:
         arguments: Sequence[Node],
         form: Form | None = None,
         times: dict[str, float] | None = None,
+        separate: bool = False,
     ) -> None:
         self.times = dict(times or {})
+        self._made_of = (outputs, arguments)
         started = time.perf_counter()
         made = items_of(outputs, arguments)
         updated = _updated(form, made) if form is not None else []
@@ -89,7 +91,7 @@ class Plan:
         started = time.perf_counter()
         self.outputs = [(item.shape, item.dtype.numpy, item.role == "host") for item in ends]
         module = host().module()
-        program.emit(module, separate=self.separate)
+        program.emit(module, separate=separate)
         self.by_numpy = [step for step in program.steps if isinstance(step, Item)]
         self.seen_by_host = {access.item for item in self.by_numpy for access in item.operands}
         for item in self.by_numpy:
@@ -137,6 +139,17 @@ class Plan:
     def explain(self) -> str:
         """What was made of the graph: passes, kernels, memory, and where the code came from."""
         return report(self)
+
+    def profile(self, arguments: Sequence[Array], rounds: int) -> str:
+        """Run every kernel by itself, so many times, and tell how long each took."""
+        apart = Plan(*self._made_of, separate=True)
+        apart(arguments)
+        best = [math.inf] * len(apart.steps)
+        for _ in range(rounds):
+            apart._timed = []
+            apart(arguments)
+            best = list(map(min, best, apart._timed))
+        return times(apart, best)
 
     def _room(self) -> Any:
         """Memory for an arena."""
@@ -192,12 +205,15 @@ class Plan:
             values.update((i, r) for i, r in zip(self.program.ends, results, strict=True) if r is not None)
         address = table.ctypes.data
         for step in self.steps:
+            started = 0.0 if self._timed is None else time.perf_counter()
             if isinstance(step, _Segment):
                 failed = step.run(address)
                 if failed:
                     raise self._error(self.program.checked[failed - 1], frame, values, arguments, results)
             else:
                 self._run_host(step, frame, values, results)
+            if self._timed is not None:
+                self._timed.append(time.perf_counter() - started)
         self._frames.append(frame)
         return results
 
