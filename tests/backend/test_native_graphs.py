@@ -7,7 +7,7 @@ import pytest
 
 import graphnn as gn
 
-GRAPHS = 10_000 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 120
+GRAPHS = 10_000 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 80
 SIZES = (1, 2, 3, 5, 8, 17, 40)
 UNARY = [gn.tanh, gn.sin, gn.sigmoid, gn.relu, gn.abs, lambda x: -x, lambda x: gn.exp(-gn.abs(x)), lambda x: x * 0.5]
 BINARY = [gn.add, gn.subtract, gn.multiply, gn.maximum, gn.minimum, lambda x, y: gn.where(x > y, x * 0.5, y)]
