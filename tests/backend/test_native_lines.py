@@ -98,3 +98,15 @@ def test_overlapping_windows_add_up():
         y = gn.fold_windows(x, lengths, axis=(1, 2), stride=stride, dilation=dilation)
         for expected, found in both([x], [y], values):
             same(expected, found)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+def test_nothing_of_something(dtype):
+    # The operand is an empty part of an array that is not empty.
+    x = gn.placeholder("x", (4, 3), dtype)
+    none = x[2:2]
+    outputs = [gn.sum(none, axis=0), gn.prod(none), none @ x.T, none.T @ none, gn.sum(none * none, axis=1)]
+    values = np.arange(12).reshape(4, 3).astype(dtype)
+    results = [gn.function([x], outputs, backend=backend)(values) for backend in ("numpy", "native")]
+    for expected, found in zip(*results, strict=True):
+        same(expected, found)

@@ -117,7 +117,7 @@ class _Maker:
             return item
         if item.size == 0:
             item.role, item.value = "fixed", np.empty(item.shape, item.dtype.numpy)
-        elif reduces(node) and operands[0].item.size and item.dtype.name in KINDS:
+        elif reduces(node) and 0 not in operands[0].shape and item.dtype.name in KINDS:
             item.role, item.axes, item.wide = "reduce", node.op.axes, operands[0].shape  # type: ignore[attr-defined]
             item.operands, item.key = [Access(*operands[0][:2], operands[0].strides)], node.op
         elif isinstance(node.op, Contract) and is_product(node):
@@ -154,7 +154,7 @@ class _Maker:
         """For a contraction that is too little work for a matrix product: the products of all pairs, to be summed."""
         op, dtypes = node.op, {operand.dtype for operand in node.inputs}
         assert isinstance(op, Contract)
-        empty = 0 in node.shape or not all(view.item.size for view in operands)
+        empty = 0 in node.shape or any(0 in view.shape for view in operands)
         if empty or is_product(node) or dtypes != {node.dtype} or node.dtype.name not in KINDS:
             return None
         a, b = operands
