@@ -7,6 +7,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 ORACLES := .venv-oracles
+PEERS := .venv-peers
 JOBS ?= 2
 EXAMPLES ?= 100
 PYTHON ?=
@@ -14,7 +15,7 @@ CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint slow oracles array-api bench conformance fuzz clean FORCE
+.PHONY: help demo test lint slow oracles array-api bench peers conformance fuzz clean FORCE
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -42,11 +43,14 @@ array-api: $(VENV)/.dev ## the public test suite of the Array API standard; EXAM
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check ndindex pytest-json-report
 	@$(BIN)/python tests/array_api/suite.py -n $(JOBS) --max-examples $(EXAMPLES)
 
-bench: $(VENV)/.dev ## every script in benchmarks/, one after the other
+bench: $(VENV)/.dev ## how fast: the scripts in benchmarks/, then graphnn beside its peers (BENCH='--quick --only mlp')
 	@for script in benchmarks/[!_]*.py; do \
 	    [ -e "$$script" ] || { echo "There is no script in benchmarks/."; exit 1; }; \
-	    echo "== $$script"; $(BIN)/python "$$script" || exit 1; \
+	    echo "== $$script"; $(BIN)/python "$$script" $(filter --quick,$(BENCH)) || exit 1; \
 	done
+	@echo "== benchmarks/suite"; PYTHONPATH=benchmarks $(BIN)/python -m suite $(BENCH)
+
+peers: $(PEERS)/.made ## the libraries that graphnn is compared with, in an environment of their own for `make bench`
 
 conformance: $(VENV)/.conformance ## the ONNX node suite: values, derivatives, and the way back through onnxruntime
 	$(BIN)/python tests/conformance/onnx_conformance.py
@@ -55,7 +59,7 @@ fuzz: $(VENV)/.dev ## 3,000 damaged ONNX models against the loader
 	$(BIN)/python tests/conformance/onnx_fuzz.py
 
 clean: ## remove .venv, out/ and all caches
-	rm -rf $(VENV) $(ORACLES) .cache out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(ORACLES) $(PEERS) .cache out benchmarks/results build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The virtual environment. It is made anew when its folder was moved or its Python is gone; graphnn is installed into
@@ -107,6 +111,17 @@ $(ORACLES)/.made: pyproject.toml $(VENV)/.made
 	@$(ORACLES)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --retries 1 \
 	    --extra-index-url $(TORCH_INDEX) "$$(sed -n 's/^oracles = \["\(torch==[0-9.]*\)".*/\1/p' pyproject.toml)"
 	$(call install,PyTorch$(comma) JAX and the test tools,.[dev$(comma)oracles],$(ORACLES))
+	@touch $@
+
+# Each for itself: a peer that does not install here is told and left out. tinygrad needs clang on the path when it runs.
+$(PEERS)/.made: $(VENV)/.made
+	@rm -rf $(PEERS) && $(BIN)/python -m venv $(PEERS)
+	@for peer in 'torch==2.13.0 --extra-index-url $(TORCH_INDEX)' jax 'pytensor numba' tinygrad; do \
+	    echo "Installing $${peer%% --*} into $(PEERS) ..."; \
+	    $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check $$peer || \
+	        echo "$$peer could not be installed; make bench goes on without it. What pip says about it stands above."; \
+	done
+	@command -v clang >/dev/null || echo "There is no clang, so tinygrad will be left out (Debian and Ubuntu: apt install clang)."
 	@touch $@
 
 comma := ,

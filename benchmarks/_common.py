@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-OUT = Path(__file__).resolve().parent.parent / "out" / "benchmarks"
+OUT = Path(__file__).resolve().parent / "results"
 
 
 def arguments(description: str | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="less of everything: to see that it works, not to quote")
-    parser.add_argument("--out", type=Path, default=OUT, help="folder for the figures (out/benchmarks)")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder for the figures (benchmarks/results)")
     return parser.parse_args()
 
 

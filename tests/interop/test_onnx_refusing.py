@@ -255,9 +255,9 @@ def test_functions_in_functions_in_functions():
     opsets = [helper.make_opsetid("own", 1), helper.make_opsetid("", 21)]
     functions = [
         helper.make_function("own", f"f{i}", ["a"], ["c"], [node(f"f{i + 1}", ["a"], ["c"], domain="own")], opsets)
-        for i in range(500)
+        for i in range(80)
     ]
-    functions.append(helper.make_function("own", "f500", ["a"], ["c"], [node("Neg", ["a"], ["c"])], opsets))
+    functions.append(helper.make_function("own", "f80", ["a"], ["c"], [node("Neg", ["a"], ["c"])], opsets))
     first = node("f0", ["x"], ["y"], domain="own")
     m = model([first], {"x": (T.FLOAT, (2,))}, {"y": (T.FLOAT, (2,))}, functions=functions)
     m.opset_import.append(helper.make_opsetid("own", 1))

@@ -352,6 +352,6 @@ def test_views_show_loops():
     shown = str(gn.trace(y, {x: [1.0, 2.0]}))
     assert "reverse pass" in shown
     assert "scan" in dot(y)
-    assert {"scan", "carry", "element", "last", "stack", "multiply"} <= labels(dot(y, expand=True))
+    assert {"scan", "carry(0.0)", "element", "last", "stack", "multiply"} <= labels(dot(y, expand=True))
     chosen = gn.cond(total > 0, lambda: gn.exp(total), lambda: total)
     assert {"switch", "exp", "until done"} <= labels(dot(gn.while_loop(lambda c: c < 3.0, gn.exp, chosen), expand=True))

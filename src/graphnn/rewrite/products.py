@@ -19,7 +19,7 @@ from graphnn.ir.spec import Bundle
 from graphnn.ops.arithmetic import Add
 from graphnn.ops.contraction import Contract
 from graphnn.ops.host import Barrier
-from graphnn.ops.movement import Reshape
+from graphnn.ops.movement import Reshape, broadcast_to
 from graphnn.ops.reduction import Sum
 from graphnn.ops.results import Result, results
 from graphnn.transform.batching import batch
@@ -92,7 +92,7 @@ class _Split:
             inner = symbols_like(found, "")
         self.ends = substitute(self.ends, dict(zip(found, inner, strict=True)))
         self.elements += inner
-        self.along += [node for node, _ in values]
+        self.along += [self.stacked(*made) for made in values]
         self.outer.update(zip(inner, self.along[-len(inner) :], strict=True))
 
     def summand(self, i: int) -> Node | None:
@@ -102,6 +102,8 @@ class _Split:
         if not isinstance(end.op, Add) or end in self.users or len(readers) != 1 or readers[0] is not end:
             return None
         if end.inputs[0] is end.inputs[1] or all(x is not total for x in end.inputs):
+            return None
+        if any(n is total for n in self.ends):  # the sums so far are a result as well
             return None
         (term,) = [x for x in end.inputs if x is not total]
         return term if term.spec == total.spec and sum(n is end for n in self.ends) == 1 else None
@@ -167,9 +169,12 @@ class _Split:
             out[i] = self.start[i] + _sum_of(term, stacks, given)
         for i, read in self.late.items():
             ((whole, is_batched),) = batch([self.ends[i]], {x: stacks[x] for x in read})
-            assert is_batched
-            out[i] = substitute([whole], given)[0]
+            out[i] = substitute([self.stacked(whole, is_batched)], given)[0]
         return out
+
+    def stacked(self, node: Node, is_batched: bool) -> Node:
+        """A value for all steps; one result of an inner loop may be the same in every step where another one is not."""
+        return node if is_batched else broadcast_to(node, (self.op.length, *node.shape))
 
 
 def _users(ends: Sequence[Node]) -> dict[Node, list[Node]]:
@@ -197,6 +202,7 @@ def _sum_of(term: Node, stacks: dict[Node, Node], given: dict[Node, Node]) -> No
         ((whole, is_batched),) = batch([term], {x: stacks[x] for x in _read(term)})
         assert is_batched
         return Sum((0,))(whole)
+    if not all(x in stacks for x in term.inputs):  # one is the same in every step: the other adds up first
+        return op(*[Sum((0,))(stacks[x]) if x in stacks else given[x] for x in term.inputs])
     letter = next(letter for letter in string.ascii_letters if letter not in op.left + op.right)
-    left, right = (letter + ls if x in stacks else ls for x, ls in zip(term.inputs, (op.left, op.right), strict=True))
-    return Contract(left, right, op.result)(*[stacks[x] if x in stacks else given[x] for x in term.inputs])
+    return Contract(letter + op.left, letter + op.right, op.result)(*[stacks[x] for x in term.inputs])

@@ -38,7 +38,8 @@ class Checkpoint(General):
         again = transform([y], _copy, late)[y]
         targets = [x for x in late.values() if x.dtype.is_floating]
         found, _ = reverse_pass([again], [Pull(g)], targets, frozenset(late.values()), serve=out)
-        return None, *[found[late[x]].materialized() if late[x] in found else None for x in given]
+        pulls = {x: found[late[x]].materialized() for x in late if late[x] in found}
+        return None, *[pulls.pop(x, None) for x in given]  # an operand that stands twice has its sum once
 
     def jvp(self, tangents: tuple[Node | None, ...], *operands: Node, out: Node) -> Node | None:
         return tangents[0]  # the tangents went through all that is computed the first time

@@ -112,7 +112,7 @@ def while_loop(condition: Callable[[Any], Node], step: Callable[[Any], Any], ini
         widened = _carry("while_loop", init, start, built.result, weak)
         if widened is None:
             break
-        start, weak = widened, set()
+        start = widened
     taken = list(dict.fromkeys((*asked.taken, *built.taken)))
     inner, ends = closed(Built([asked.result, built.result], taken), taken)
     inputs = [*inner, *carried]
@@ -140,7 +140,7 @@ def _loop(
         widened = _carry(name, init, start, built.result[0], weak)
         if widened is None:
             break
-        start, weak = widened, set()
+        start = widened
     inner, ends = closed(built, built.taken)
     op = Scan(Body([*inner, *carried, *elements], ends), len(inner), len(start), size, bool(reverse))
     made = iter(results(op, *built.taken, *start, *arrays))
@@ -213,7 +213,7 @@ def _length(name: str, xs: Any, arrays: list[Node], length: Any) -> Size:
 
 
 def _carry(name: str, init: Any, start: list[Node], after: Any, weak: set[str]) -> list[Node] | None:
-    """Check that the carried value keeps its form. Python numbers take the data type they have after the step."""
+    """Check that the carried value keeps its form. Python numbers take the data type they have after the step, once."""
     if not same_structure(init, after):
         raise GraphError(
             f"{name}: the carried value is {structure(init)} before the step, but {structure(after)} after it",
@@ -226,6 +226,7 @@ def _carry(name: str, init: Any, start: list[Node], after: Any, weak: set[str]) 
     for i, (path, first, last) in enumerate(zip(paths, start, ends, strict=True)):
         if path in weak and first.dtype is not last.dtype and first.shape == last.shape and last.dtype.is_floating:
             widened[i] = as_node(first.op.payload.array.item(), last.dtype)  # type: ignore[attr-defined]
+            weak.discard(path)
         elif first.spec != last.spec:
             _changed(name, path, first, last)
     return widened if any(a is not b for a, b in zip(widened, start, strict=True)) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from graphnn.errors import GraphError, GraphnnError
@@ -11,6 +11,7 @@ from graphnn.ir.body import symbol
 from graphnn.ir.graph import topological
 from graphnn.ir.leaves import Constant, DimSize, Iota, Parameter, Placeholder, State, constant
 from graphnn.ir.node import Node, operand_rows
+from graphnn.ir.op import General
 from graphnn.ir.rebuild import substitute
 from graphnn.ir.source import apart, user_source
 from graphnn.ir.spec import Spec
@@ -49,9 +50,8 @@ def call(
             return False
         return node.index < first or isinstance(node.op, (Parameter, State, Placeholder))
 
-    taken: dict[Node, None] = {}
-    varying = set(own)
-    for node in _from(ends, is_outside):
+    nodes = _from(ends, is_outside)
+    for node in nodes:
         if isinstance(node.op, Advance) and not is_outside(node):
             raise GraphError(
                 f"{name}: the function advances the state {node.inputs[1].label}, but what is inside cannot update a state",
@@ -59,17 +59,35 @@ def call(
                 operands=operand_rows((node.inputs[1],), ("state",)),
                 at=str(node.source or user_source() or ""),
             )
-        if is_outside(node):
-            taken[node] = None
-        elif any(operand in varying for operand in node.inputs):
-            varying.add(node)
+    taken = {node: None for node in nodes if is_outside(node)}
     if lift:
+        varying = _staying(nodes, taken, own)
         taken = {}
-        for node in _from(ends, is_outside):
+        for node in nodes:
             if node in varying and node not in inside:
                 taken.update({n: None for n in node.inputs if n not in varying and _is_worth(n)})
         taken.update({n: None for n in ends if n not in varying and _is_worth(n)})
     return Built(result, list(taken))
+
+
+def _staying(nodes: Sequence[Node], outside: Container[Node], own: Sequence[Node]) -> set[Node]:
+    """The nodes that depend on the inputs of the body, and all between a checkpoint that does and what it is computed from.
+
+    A checkpoint computes this again, and brings the derivative back to its operands alone: nothing else may lead into it.
+    """
+    found = set(own)
+    while True:
+        for node in nodes:
+            if node not in outside and any(operand in found for operand in node.inputs):
+                found.add(node)
+        size = len(found)
+        for node in nodes:
+            if node in found and node not in outside and isinstance(node.op, General) and node.op.starts_again:
+                given = set(node.inputs[1:])
+                between = topological(node.inputs[:1], stop=given)
+                found.update(n for n in between if n.inputs and n not in given and n not in outside)
+        if len(found) == size:
+            return found
 
 
 def _is_worth(node: Node) -> bool:

@@ -60,6 +60,10 @@ class Shown(Op):
     def name(self) -> str:
         return self.text
 
+    @property
+    def python(self) -> str:  # type: ignore[override]
+        return f"{self.text}({{args}})"
+
     def infer(self, *specs: Spec) -> Spec:
         return self.spec
 

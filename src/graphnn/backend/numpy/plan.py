@@ -52,8 +52,8 @@ class Plan:
         self.arguments, self.outputs = plan.arguments, plan.outputs
         self.template: list[Any] = [None] * plan.size
         for node, slot in plan.leaves:
-            self.template[slot] = _leaf(node)
-        self.fixed = frozenset(id(self.template[slot]) for _, slot in plan.leaves)
+            # Views, so that a constant is known by its base even where it comes out of a loop or branch.
+            self.template[slot] = _leaf(node).view()
         self.leaves = {slot: node for node, slot in plan.leaves} | dict(zip(plan.arguments, arguments, strict=True))
 
     def explain(self) -> str:
@@ -107,7 +107,7 @@ class Plan:
         # Results belong to the caller alone: views, inputs, constants and doubles are copied.
         if type(value) is not np.ndarray:
             return np.asarray(value)
-        if value.base is not None or id(value) in taken or id(value) in self.fixed:
+        if value.base is not None or id(value) in taken:
             value = value.copy()
         taken.add(id(value))
         return np.ascontiguousarray(value) if value.ndim else value

@@ -13,7 +13,7 @@ from graphnn.compile.signature import Signature, bind_sizes
 from graphnn.errors import GraphError, ModelError, ShapeError, UnsupportedError, listing, nearest
 from graphnn.interop.onnx import handlers
 from graphnn.interop.onnx.importer import Builder, SizeNames, check_operators, make_inputs, make_parameters
-from graphnn.interop.onnx.reading import TensorReader, read_model
+from graphnn.interop.onnx.reading import TensorReader, check_by_onnx, read_model
 from graphnn.interop.onnx.records import ModelRecord, model_record
 from graphnn.interop.onnx.registry import BUDGET, Array, Nodes
 from graphnn.interop.onnx.statics import Needed, check_budget
@@ -77,6 +77,7 @@ def load(
     proto, folder = read_model(source)
     record = model_record(proto, TensorReader(budget, folder, external_data))
     check_operators(record)
+    check_by_onnx(proto)
     return OnnxFunction(record, make_parameters(record, freeze), backend, budget, {}, {})
 
 

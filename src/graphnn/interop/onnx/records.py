@@ -1,7 +1,7 @@
 """An ONNX model as plain checked records: names are defined once and before they are used, tensors are arrays.
 
-All checks of this file are made in Python, on what protobuf has parsed. The checker of the package onnx is not called: it is
-C++ that is known to end the process on hostile files, and what it would find is found here or when the graph is built.
+All checks of this file are made in Python, on what protobuf has parsed. The checker of the package onnx is C++ that is known to
+end the process on hostile files: it gets to see only what has passed these.
 """
 
 from __future__ import annotations
