@@ -1,14 +1,10 @@
-"""One training step of three networks on the native backend: microseconds a step, and the time to the first result.
-
-python benchmarks/native_steps.py [tiny] [mlp] [wide]
-"""
+"""One training step of three networks on the native backend: microseconds a step, and the time to the first result."""
 
 import itertools
-import statistics
-import sys
 import time
 
 import numpy as np
+from _common import arguments, interleaved, save, time_per_call
 
 import graphnn as gn
 
@@ -41,33 +37,20 @@ def step_of(name, backend="native"):
     return f, data
 
 
-def median(f, data, budget=1.0, rounds=9):
-    """Seconds a call: the median of several rounds."""
-    for _ in range(3):
-        f(*data)
-    start = time.perf_counter()
-    f(*data)
-    count = max(1, int(budget / rounds / (time.perf_counter() - start)))
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        for _ in range(count):
-            f(*data)
-        times.append((time.perf_counter() - start) / count)
-    return statistics.median(times)
-
-
 def main():
-    for name in sys.argv[1:] or NETWORKS:
+    options = arguments(__doc__)
+    figures = {}
+    for name in ("tiny", "mlp") if options.quick else NETWORKS:
         start = time.perf_counter()
         f, data = step_of(name)
-        built = time.perf_counter()
         f(*data)
-        first = time.perf_counter()
-        print(
-            f"{name:5} {median(f, data) * 1e6:10.1f} us a step; built in {built - start:.3f} s, "
-            f"first result after another {first - built:.3f} s"
-        )
+        first = time.perf_counter() - start
+        measure = {"step": lambda f=f, data=data: time_per_call(lambda: f(*data), 0.02 if options.quick else 0.2)}
+        figures[name] = {"first": first, **interleaved(measure, 3 if options.quick else 9)}
+        print(f"{name:5} {figures[name]['step'] * 1e6:10.1f} us a step; built and run once in {first:.3f} s")
+    save(__file__, options, figures)
+    steps = ", ".join(f"{name} {each['step'] * 1e6:.1f} us" for name, each in figures.items())
+    print(f"native steps: {steps}")
 
 
 if __name__ == "__main__":

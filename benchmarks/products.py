@@ -153,6 +153,9 @@ def main() -> None:
         print_table(["product", "from", "graphnn", "numpy", "scipy", "to numpy", "to scipy", "build"], table)
         print(f"the first product with its kernels: {1000 * rows[0]['first']:.0f} ms\n")
     save(__file__, options, figures)
+    last = figures[f"{cores} threads"]
+    best = max(row["gflops"]["graphnn"] for row in last)
+    print(f"products: {len(last)} shapes on {cores} threads, the fastest at {best:.0f} GFLOP/s")
 
 
 if __name__ == "__main__":
