@@ -34,7 +34,7 @@ lint: $(VENV)/.dev ## style, format, types and the floors of the architecture
 	$(BIN)/lint-imports --no-logo
 
 slow: $(VENV)/.dev ## the tests of operations and graphs with 500 random examples each instead of 20
-	HYPOTHESIS_PROFILE=nightly $(BIN)/pytest -n $(JOBS) tests/ops tests/ir tests/transform tests/compile tests/testing
+	HYPOTHESIS_PROFILE=nightly $(BIN)/pytest -n $(JOBS) tests/backend tests/ops tests/ir tests/transform tests/compile tests/testing
 
 oracles: $(ORACLES)/.made ## values and gradients against PyTorch and JAX, which go into an environment of their own
 	$(ORACLES)/bin/python -m pytest -m "oracles or not oracles" tests/oracles

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 from graphnn import rewrite
+from graphnn.backend.native.pool import num_threads, set_num_threads
 from graphnn.compile.function import Function, evaluate, function
 from graphnn.compile.trace import Trace, trace
 from graphnn.errors import (

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from graphnn.errors import ExecutionError, IndexRangeError
 from graphnn.ir.arrays import Array
+from graphnn.ir.leaves import Variable
 from graphnn.ir.node import Node, operand_rows
 from graphnn.ir.op import Op
 
@@ -17,6 +18,25 @@ class Executable(Protocol):
     """A compiled graph: takes the arrays of its arguments, gives arrays that share memory with nothing else."""
 
     def __call__(self, arguments: Sequence[Array]) -> list[Array]: ...
+
+    def explain(self) -> str:
+        """What runs, in words."""
+        ...
+
+
+class Form(NamedTuple):
+    """How a function calls its executable, for backends that can do some of that themselves.
+
+    Parameters
+    ----------
+    variables : the last of the arguments: parameters and states
+    updated : for each of the last outputs, the number of the variable that it becomes the value of
+    single : whether the function returns its only output, not a tree of outputs
+    """
+
+    variables: tuple[Variable, ...]
+    updated: tuple[int, ...]
+    single: bool
 
 
 class Backend(Protocol):
@@ -28,8 +48,14 @@ class Backend(Protocol):
         """Whether it runs this composite by name; all others are expanded first."""
         ...
 
-    def compile(self, outputs: Sequence[Node], arguments: Sequence[Node], debug: str | None) -> Executable:
-        """Plan a graph of concrete sizes once, so that a call only executes."""
+    def compile(
+        self, outputs: Sequence[Node], arguments: Sequence[Node], debug: str | None, form: Form | None = None
+    ) -> Executable:
+        """Plan a graph of concrete sizes once, so that a call only executes.
+
+        What it gives may have an attribute ``direct``: None, or a function that takes the arguments of a call but no
+        variables, and does all of the call, updates too; or gives NotImplemented, and has done nothing.
+        """
         ...
 
 

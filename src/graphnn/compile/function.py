@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from graphnn.backend.base import Backend, Executable
+from graphnn.backend.base import Backend, Executable, Form
+from graphnn.backend.native.backend import NativeBackend
 from graphnn.backend.numpy import NumpyBackend
 from graphnn.compile.signature import Argument, Signature, bind_sizes, check_bound
 from graphnn.errors import DTypeError, GraphError, LoweringError, ShapeError, listing, nearest
@@ -23,7 +24,7 @@ from graphnn.ops.random import Advance
 from graphnn.rewrite.engine import Step
 from graphnn.rewrite.pipeline import BASIC, PASSES, Pass, check_passes, optimize
 
-BACKENDS: dict[str, Backend] = {"numpy": NumpyBackend()}
+BACKENDS: dict[str, Backend] = {"numpy": NumpyBackend(), "native": NativeBackend()}
 
 
 MOST_PLANS = 128
@@ -73,8 +74,13 @@ class Function:
         self._count = len(ends)
         self._sizes: dict[str, int] = {}  # those of the last plan
         self._lock, self._turn = threading.Lock(), threading.Lock()
+        self._direct: Callable[..., Any] | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._direct is not None and not kwargs:
+            results = self._do_directly(args)
+            if results is not NotImplemented:
+                return results if self._single else tree.rebuild(self._tree, iter(results))
         arrays = self._signature.arrays(args, kwargs)
         key = tuple([array.shape for array in arrays]) if self._named else ()
         plan = self._plans.get(key)
@@ -89,6 +95,85 @@ class Function:
                     variable.cell.array = value
         return results[0] if self._single else tree.rebuild(self._tree, iter(results[: self._count]))
 
+    def explain(self) -> str:
+        """How the function runs: for each combination of sizes it was called with, passes, kernels and memory.
+
+        The native backend tells for each kernel the operations in it, the lines that wrote them, its floating-point
+        operations and the bytes that it reads and writes; the memory that lives between kernels; and whether the
+        machine code came from the cache on disk.
+
+        >>> x = gn.placeholder("x", (2,))
+        >>> f = gn.function([x], x + 1)
+        >>> _ = f([1.0, 2.0])
+        >>> print(f.explain())
+        f(x: float32[2]) -> float32[2], backend 'numpy'
+        NumPy runs 1 kernels, one after the other
+          add ...
+        """
+        results = ", ".join(str(node.spec) for node in self.graph.outputs)
+        lines = [f"f({self._signature.text()}) -> {results}, backend {self.backend!r}"]
+        if not self._plans:
+            lines.append("It was not called yet: call it once, for it is compiled for the sizes of its arguments.")
+        for key, plan in list(self._plans.items()):
+            if self._named:
+                shapes = [f"{a.path} {list(shape)}" for a, shape in zip(self._signature.arguments, key, strict=True)]
+                lines.append(f"for {', '.join(shapes)}:")
+            lines.append(plan.explain())
+        return "\n".join(lines)
+
+    def profile(self, *args: Any, rounds: int = 20, **kwargs: Any) -> str:
+        """How long each kernel of the native backend takes for these arguments, the slowest first; updates nothing.
+
+        Parameters
+        ----------
+        args, kwargs : as in a call
+        rounds : how often all kernels run; each is listed with its shortest time
+
+        Raises
+        ------
+        GraphError
+            If another backend runs the function.
+        """
+        arrays = self._signature.arrays(args, kwargs)
+        key = tuple([array.shape for array in arrays]) if self._named else ()
+        plan = self._plans.get(key) or self._compile(key, arrays)
+        if not hasattr(plan, "profile"):
+            raise GraphError(
+                "profile measures the kernels of the native backend",
+                f"This function runs on the backend {self.backend!r}; make it with backend='native'.",
+            )
+        result: str = plan.profile([*arrays, *[variable.cell.array for variable in self._variables]], rounds)
+        return result
+
+    @property
+    def llvm(self) -> str:
+        """The LLVM modules of the native backend, as text.
+
+        Raises
+        ------
+        GraphError
+            If there is none: another backend runs the function, or it was not called yet.
+        """
+        found = [plan.llvm for plan in self._plans.values() if hasattr(plan, "llvm")]
+        if not found:
+            raise GraphError(
+                "the function has no LLVM module"
+                + ("" if self._plans else " yet: it is compiled at its first call with the sizes of the arguments"),
+                "" if self._plans else "Call it once.",
+                f"It runs on the backend {self.backend!r}; gn.function(..., backend='native') makes one.",
+            )
+        return "\n".join(found)
+
+    def _do_directly(self, args: tuple[Any, ...]) -> Any:
+        assert self._direct is not None
+        try:
+            if not self.updates:
+                return self._direct(*args)
+            with self._turn:
+                return self._direct(*args)
+        except MemoryError:
+            return NotImplemented  # the longer way says what there is no memory for
+
     def _compile(self, key: tuple[tuple[int, ...], ...], arrays: list[Array]) -> Executable:
         arguments = self._signature.arguments
         sizes = bind_sizes(arguments, arrays)
@@ -99,7 +184,11 @@ class Function:
             inputs: list[Node] = [*(a.node for a in arguments), *self._variables]
             outputs, inputs = _bound([*self.graph.outputs, *self.updates.values()], inputs, sizes)
             outputs = optimize(outputs, self._backend.keeps, self.passes, compute=NumpyBackend.compute)
-            plan = self._plans[key] = self._backend.compile(outputs, inputs, self._debug)
+            numbers = {variable: number for number, variable in enumerate(self._variables)}
+            form = Form(self._variables, tuple([numbers[v] for v in self.updates]), self._single)
+            plan = self._plans[key] = self._backend.compile(outputs, inputs, self._debug, form)
+            if self._signature.flat:
+                self._direct = getattr(plan, "direct", None)
             if len(self._plans) > MOST_PLANS:
                 del self._plans[next(iter(self._plans))]  # the oldest; its sizes are planned again if they come back
             return plan
@@ -169,7 +258,7 @@ def function(
         structure, by position or by name
     outputs : a node, or a tree of nodes; the function returns arrays in the same structure
     updates : the new value of parameters or states, as nodes; all are computed from the old values, then set together
-    backend : ``"numpy"``
+    backend : ``"numpy"``, or ``"native"``: machine code made by LLVM
     debug : ``"nan"`` finds the first node, forward or backward, that makes a NaN or an infinity of a result
     on_unused : ``"ignore"`` allows inputs that the outputs do not depend on
     passes : how the graph is rewritten; see `graphnn.rewrite`. ``rewrite.without("stability")`` leaves rules out,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from graphnn.backend.base import Executable, failure, where_it_comes_from
+from graphnn.backend.base import Form, failure, where_it_comes_from
 from graphnn.backend.numpy.lower import lower
 from graphnn.backend.schedule import Schedule, schedule
 from graphnn.errors import ExecutionError, LoweringError
@@ -27,7 +27,9 @@ class NumpyBackend:
         """Composites are expanded: NumPy has no kernels of their own for them."""
         return False
 
-    def compile(self, outputs: Sequence[Node], arguments: Sequence[Node], debug: str | None = None) -> Executable:
+    def compile(
+        self, outputs: Sequence[Node], arguments: Sequence[Node], debug: str | None = None, form: Form | None = None
+    ) -> Plan:
         """Plan the graph; ``debug="nan"`` finds the node that makes the first NaN or infinity of a result."""
         return Plan(outputs, arguments, debug)
 
@@ -40,6 +42,8 @@ class NumpyBackend:
 class Plan:
     """The kernels of a graph in order, with the slots of their operands."""
 
+    reason = ""  # why NumPy runs it, where another backend was asked for
+
     def __init__(self, outputs: Sequence[Node], arguments: Sequence[Node], debug: str | None = None) -> None:
         plan: Schedule = schedule(outputs, arguments, keep_all=debug is not None)
         self.debug = debug
@@ -51,6 +55,15 @@ class Plan:
             # Views, so that a constant is known by its base even where it comes out of a loop or branch.
             self.template[slot] = _leaf(node).view()
         self.leaves = {slot: node for node, slot in plan.leaves} | dict(zip(plan.arguments, arguments, strict=True))
+
+    def explain(self) -> str:
+        """What runs, in order."""
+        lines = [
+            f"NumPy runs {len(self.nodes)} kernels, one after the other" + (f": {self.reason}" * bool(self.reason))
+        ]
+        for node in self.nodes:
+            lines.append(f"  {node.op.name:20} {node.spec!s:28} {where_it_comes_from(node)}".rstrip())
+        return "\n".join(lines)
 
     def __call__(self, arguments: Sequence[Array]) -> list[Array]:
         # NaN and infinity are values here, not warnings; debug="nan" is there to find them.

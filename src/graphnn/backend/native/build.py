@@ -1,0 +1,244 @@
+"""From nodes to items: what is computed natively, what is a view, and what NumPy does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from graphnn.backend.native import cumulative, elementwise, exponential, folding, indexing, movement, random, sorting
+from graphnn.backend.native.contraction import is_product, product_of
+from graphnn.backend.native.items import KINDS, Access, Item, Kernel, View, contiguous, is_whole, reads, whole
+from graphnn.backend.native.lower import lower, lower_bundle, lower_whole, view_of
+from graphnn.backend.native.products import emit_product
+from graphnn.backend.native.reduction import reduces
+from graphnn.errors import LoweringError
+from graphnn.ir.dtype import uint8
+from graphnn.ir.graph import topological
+from graphnn.ir.leaves import Constant, Iota
+from graphnn.ir.node import Node
+from graphnn.ir.spec import Bundle
+from graphnn.ops.contraction import Contract
+from graphnn.ops.reduction import Sum
+from graphnn.ops.results import Result
+
+_LOWERINGS = (
+    cumulative,
+    elementwise,
+    exponential,
+    folding,
+    indexing,
+    movement,
+    random,
+    sorting,
+)  # importing them registers what they lower
+
+
+class Items(NamedTuple):
+    """All items in the order in which they are built, and the items that the arguments and the outputs are."""
+
+    items: list[Item]
+    arguments: list[Item]
+    outputs: list[Item]
+
+
+class _Maker:
+    def __init__(self) -> None:
+        self.items: list[Item] = []
+        self.views: dict[Node, View] = {}
+        self.copies: dict[View, Item] = {}
+        self.parts: dict[Node, list[Item]] = {}  # the results of operations with several
+
+    def new(self, role: str, node: Node | None, shape: Any, dtype: Any) -> Item:
+        item = Item(len(self.items), role, node, tuple(shape), dtype)
+        self.items.append(item)
+        return item
+
+    def add(self, node: Node) -> None:
+        self.views[node] = self._leaf(node) if not node.inputs else self._moved(node) or whole(self._computed(node))
+
+    def _leaf(self, node: Node) -> View:
+        item = self.new("fixed", node, node.shape, node.dtype)
+        item.value = value_of(node)
+        return whole(item)
+
+    def _moved(self, node: Node) -> View | None:
+        if isinstance(node.op, Result):
+            parts = self.parts.get(node.inputs[0])
+            return None if parts is None else whole(parts[node.op.index])
+        if isinstance(node.spec, Bundle):
+            return None
+        first = self.views[node.inputs[0]]
+        if reduces(node):
+            # What is reduced along axes of size 1 is there already.
+            one = all(node.inputs[0].shape[axis] == 1 for axis in node.op.axes)  # type: ignore[attr-defined]
+            strides = [stride for stride, kept in zip(first.strides, self._kept(node), strict=True) if kept]
+            found = View(first.item, first.offset, node.shape, tuple(strides)) if one else None  # type: ignore[arg-type]
+        else:
+            found = view_of(node.op, node, first)
+            moves = view_of.dispatch(type(node.op)) is not view_of.dispatch(object)
+            if found is None and moves and node.dtype is node.inputs[0].dtype:
+                # No strides express it: of a copy they do.
+                found = view_of(node.op, node, whole(self.copy(first, node.inputs[0])))
+        return found
+
+    @staticmethod
+    def _kept(node: Node) -> list[bool]:
+        op: Any = node.op
+        return [op.keepdims or axis not in op.axes for axis in range(node.inputs[0].ndim)]
+
+    def copy(self, view: View, node: Node) -> Item:
+        """The elements of a view, in their order."""
+        item = self.copies.get(view)
+        if item is None:
+            item = self.copies[view] = self.new("element", node, view.shape, view.item.dtype)
+            item.operands, item.key, item.emit = [Access(*view[:2], view.strides)], "copy", _itself
+            if item.size == 0:
+                item.role, item.value, item.operands = "fixed", np.empty(item.shape, item.dtype.numpy), []
+        return item
+
+    def _computed(self, node: Node) -> Item:
+        operands = [self.views[operand] for operand in node.inputs]
+        if isinstance(node.spec, Bundle):
+            parts = lower_bundle(node.op, node, operands, self)
+            if parts is not None:
+                self.parts[node] = parts
+                return parts[0]
+        if isinstance(node.op, Result) or isinstance(node.spec, Bundle):
+            return self._by_numpy(node, operands)
+        terms = self._terms(node, operands) if isinstance(node.op, Contract) else None
+        if terms is not None and terms.shape == node.shape:
+            return terms
+        item = self.new("host", node, node.shape, node.dtype)
+        if terms is not None:
+            item.role, item.wide, item.axes = "reduce", terms.shape, tuple(range(node.ndim, len(terms.shape)))
+            item.operands, item.key = [Access(terms, 0, contiguous(terms.shape))], Sum(item.axes)
+            return item
+        if item.size == 0:
+            item.role, item.value = "fixed", np.empty(item.shape, item.dtype.numpy)
+        elif reduces(node) and 0 not in operands[0].shape and item.dtype.name in KINDS:
+            item.role, item.axes, item.wide = "reduce", node.op.axes, operands[0].shape  # type: ignore[attr-defined]
+            item.operands, item.key = [Access(*operands[0][:2], operands[0].strides)], node.op
+        elif isinstance(node.op, Contract) and is_product(node):
+            product, turned = product_of(node, *operands)
+            pair = operands[::-1] if turned else operands
+            item.role, item.key = "kernel", product
+            item.operands = [Access(view.item, view.offset, view.strides) for view in pair]
+            pointers = (*[(view.item, view.offset) for view in pair], (item, 0), None)
+            item.kernel = lambda module: Kernel(emit_product(module, product), pointers)
+        elif (kernel := lower_whole(node.op, node, operands, item)) is not None:
+            item.role, item.kernel = "kernel", kernel
+            item.operands = [Access(view.item, view.offset, view.strides) for view in operands]
+        elif node.op.elementwise and (emit := lower(node.op, node)) is not None:
+            item.role, item.emit = "element", emit
+            item.operands = [reads(view, item.shape) for view in operands]
+            item.key = (node.op, *[operand.dtype.name for operand in node.inputs], node.dtype.name)
+        if item.role == "host":
+            item.operands = [Access(view.item, view.offset, view.strides) for view in operands]
+            item.wide = ()
+        return item
+
+    def _by_numpy(self, node: Node, operands: list[View]) -> Item:
+        item = self.new("host", node, node.shape, node.dtype)
+        item.operands = [Access(view.item, view.offset, view.strides) for view in operands]
+        return item
+
+    def fixed(self, like: Item) -> Item:
+        """A constant with the value of another plan's."""
+        item = self.new("fixed", like.node, like.shape, like.dtype)
+        item.value = like.value
+        return item
+
+    def _terms(self, node: Node, operands: list[View]) -> Item | None:
+        """For a contraction that is too little work for a matrix product: the products of all pairs, to be summed."""
+        op, dtypes = node.op, {operand.dtype for operand in node.inputs}
+        assert isinstance(op, Contract)
+        empty = 0 in node.shape or any(0 in view.shape for view in operands)
+        if empty or is_product(node) or dtypes != {node.dtype} or node.dtype.name not in KINDS:
+            return None
+        a, b = operands
+        letters = [*op.result, *[c for c in op.left if c in op.right and c not in op.result]]
+        sizes = dict(zip(op.left + op.right, (*a.shape, *b.shape), strict=True))
+        terms = self.new("element", node, [sizes[c] for c in letters], node.dtype)
+        for named, view in ((op.left, a), (op.right, b)):
+            strides = dict(zip(named, view.strides, strict=True))
+            terms.operands.append(Access(view.item, view.offset, tuple([strides.get(c, 0) for c in letters])))
+        multiply = "fmul" if node.dtype.is_floating else "mul"
+        terms.key, terms.emit = ("multiply", node.dtype.name), lambda builder, x, y: builder.bin(multiply, x, y)
+        return terms
+
+    def output(self, node: Node, place: int) -> Item:
+        view = self.views[node]
+        item = view.item
+        if (
+            item.role in ("given", "fixed", "host")
+            or item.output >= 0
+            or not is_whole(view)
+            or item.shape != view.shape
+        ):
+            if item.role == "host" and item.output < 0 and is_whole(view) and item.shape == view.shape:
+                pass
+            else:
+                item = self.new("element", node, view.shape, item.dtype)
+                item.operands = [Access(view.item, view.offset, view.strides)]
+                item.key, item.emit = "copy", _itself
+                if item.size == 0:
+                    item.role = "empty"
+        item.output = place
+        return item
+
+
+def part_items(maker: _Maker, node: Node, room: int, operands: Sequence[View]) -> tuple[Item, list[Item]]:
+    """The memory that an operation with several results works in, which stands for it; and its results."""
+    assert isinstance(node.spec, Bundle)
+    anchor = maker.new("kernel", node, (room,), uint8)
+    anchor.operands = [Access(view.item, view.offset, view.strides) for view in operands]
+    anchor.value = [maker.new("part", node, part.shape, part.dtype) for part in node.spec.parts]
+    for item in anchor.value:
+        item.operands = [Access(anchor, 0, ())]
+    return anchor, anchor.value
+
+
+def items_of(outputs: Sequence[Node], arguments: Sequence[Node]) -> Items:
+    """The items of a graph of concrete sizes."""
+    make = _Maker()
+    given = []
+    for node in arguments:
+        item = make.new("given", node, node.shape, node.dtype)
+        make.views[node] = whole(item)
+        given.append(item)
+    for node in topological([*outputs, *arguments]):
+        if node not in make.views:
+            make.add(node)
+    ends = [make.output(node, i) for i, node in enumerate(outputs)]
+    return Items(_needed(make.items, [*given, *ends]), given, ends)
+
+
+def _needed(items: list[Item], ends: list[Item]) -> list[Item]:
+    # What only arrays of size 0 depend on is not computed.
+    live, stack = set(ends), list(ends)
+    while stack:
+        item = stack.pop()
+        others = [access.item for access in item.operands]
+        if item.role == "kernel" and item.value is not None:
+            others += item.value  # it writes all its results
+        for other in others:
+            if other not in live:
+                live.add(other)
+                stack.append(other)
+    return [item for item in items if item in live]
+
+
+def value_of(node: Node) -> Any:
+    """The array of a leaf."""
+    if isinstance(node.op, Constant):
+        return node.op.payload.array
+    if isinstance(node.op, Iota):
+        size: Any = node.op.size
+        return np.arange(size, dtype=np.int64).astype(node.op.dtype.numpy)
+    raise LoweringError(f"the native backend got the leaf {node.label} ({node.op.name}), which has no value")
+
+
+def _itself(b: Any, x: Any) -> Any:
+    return x

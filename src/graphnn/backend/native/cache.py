@@ -1,0 +1,98 @@
+"""Object code on disk, so that a second process needs no compiler.
+
+A file is named by the hash of all that makes its contents: the text of the module, the machine, the versions. It
+begins with the hash of the code, so that a file that was cut off or changed is not used. The folder belongs to the user
+alone; if others could write to it, nothing is read from it. ``GRAPHNN_CACHE`` names another folder, or is ``off``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+_MAGIC = b"graphnn object code 1\n"
+_MOST_FILES = 4000
+
+
+def folder() -> Path | None:
+    """Where the code is kept; None where it is not."""
+    chosen = os.environ.get("GRAPHNN_CACHE", "")
+    if chosen == "off":
+        return None
+    if chosen:
+        path = Path(chosen)
+    else:
+        import platformdirs
+
+        path = Path(platformdirs.user_cache_dir("graphnn", appauthor=False)) / "native"
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.stat()
+    except OSError:
+        return None
+    if hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & 0o022):
+        return None
+    return path
+
+
+def name_of(*parts: str) -> str:
+    """The name of the file for what these texts describe."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(f"{len(part)}:".encode())
+        digest.update(part.encode())
+    return digest.hexdigest()
+
+
+@functools.cache
+def stamp() -> str:
+    """What changes when the files of this package do: code of other versions may mean other tables by the same text."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return " ".join(f"{path.name}:{(found := path.stat()).st_size}:{found.st_mtime_ns}" for path in files)
+
+
+def load(name: str) -> bytes | None:
+    """The code of this name, or None."""
+    place = folder()
+    if place is None:
+        return None
+    try:
+        data = (place / name).read_bytes()
+    except OSError:
+        return None
+    head = len(_MAGIC) + 32
+    code = data[head:]
+    if data[: len(_MAGIC)] != _MAGIC or hashlib.sha256(code).digest() != data[len(_MAGIC) : head]:
+        return None
+    return code
+
+
+def store(name: str, code: bytes) -> None:
+    """Keep code under a name; whoever reads meanwhile sees the whole file or none. A full disk is no error."""
+    place = folder()
+    if place is None:
+        return
+    with contextlib.suppress(OSError):
+        handle, temporary = tempfile.mkstemp(dir=place, prefix="new-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(_MAGIC + hashlib.sha256(code).digest() + code)
+            os.replace(temporary, place / name)
+        except OSError:
+            os.unlink(temporary)
+            raise
+        _let_go(place)
+
+
+def _let_go(place: Path) -> None:
+    """Remove the files that were not written for longest, if there are too many."""
+    if int.from_bytes(os.urandom(1)) % 64:  # counting them takes time
+        return
+    files = sorted((entry.stat().st_mtime, entry.path) for entry in os.scandir(place) if entry.is_file())
+    for _, path in files[: max(0, len(files) - _MOST_FILES)]:
+        with contextlib.suppress(OSError):
+            os.unlink(path)

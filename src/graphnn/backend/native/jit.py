@@ -1,0 +1,112 @@
+"""From the text of a module to machine code in memory."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from graphnn.backend.native import cache
+from graphnn.backend.native.target import binding, host
+
+_LOCK = threading.Lock()
+
+
+class Library:
+    """Machine code in memory; it stays there as long as this object lives. `origin` tells where it came from."""
+
+    def __init__(self, engine: Any, origin: str = "") -> None:
+        self._engine, self.origin = engine, origin
+
+    def address(self, name: str) -> int:
+        """Where the function of this name begins."""
+        return int(self._engine.get_function_address(name))
+
+
+def object_code(text: str, level: int = 1, passes: bool = True) -> bytes:
+    """The object code of a module, made with this effort (0 to 2), after a few of LLVM's passes or without them.
+
+    Loops are emitted as they are to be, with vectors and with what does not change outside of them; so little is left to
+    be done than to bring variables into registers and to clean up, which takes a tenth of the time of the usual pipeline.
+    """
+    llvm = binding()
+    with _LOCK:
+        machine = _machine(level)
+        module = llvm.parse_assembly(text, _context())
+        module.triple, module.data_layout = host().triple, str(machine.target_data)
+        if passes and level:
+            builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=1))
+            manager = _passes(llvm, builder)
+            for function in module.functions:
+                if not function.is_declaration:
+                    manager.run(function, builder)
+        return bytes(machine.emit_object(module))
+
+
+def _passes(llvm: Any, builder: Any) -> Any:
+    manager = llvm.create_new_function_pass_manager()
+    if not hasattr(manager, "add_sroa_pass"):  # llvmlite 0.44 knows only whole pipelines
+        return builder.getFunctionPassManager()
+    manager.add_sroa_pass()
+    manager.add_instruction_combine_pass()
+    manager.add_simplify_cfg_pass()
+    return manager
+
+
+def load(code: bytes, origin: str = "") -> Library:
+    """Object code, ready to be called.
+
+    Raises
+    ------
+    RuntimeError
+        If it is no object code for this machine.
+    """
+    llvm = binding()
+    with _LOCK:
+        file = llvm.ObjectFileRef.from_data(code)
+        # The empty module lives in LLVM's own context: a context of ours might be let go before the engine.
+        engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine(2))
+        engine.add_object_file(file)
+        engine.finalize_object()
+        return Library(engine, origin)
+
+
+def compile(text: str, level: int = 1, passes: bool = True) -> Library:
+    """The functions of a module, ready to be called; their code comes from the cache on disk if it is there."""
+    target, llvm = host(), binding()
+    versions = f"{llvm.llvm_version_info} {level} {passes} {cache.stamp()}"
+    name = cache.name_of(text, target.triple, target.cpu, target.features, versions)
+    code = cache.load(name)
+    why = "the cache on disk is off" if cache.folder() is None else "not in the cache on disk"
+    if code is not None:
+        try:
+            return load(code, f"read from the cache on disk ({name[:12]})")
+        except RuntimeError:
+            why = "the file in the cache on disk is not what it should be"
+    code = object_code(text, level, passes)
+    cache.store(name, code)
+    return load(code, f"compiled: {why} ({name[:12]})")
+
+
+def _machine(effort: int) -> Any:
+    target = host()
+    return (
+        binding()
+        .Target.from_triple(target.triple)
+        .create_target_machine(
+            cpu=target.cpu, features=target.features, opt=min(effort, 2), reloc="static", codemodel="jitdefault"
+        )
+    )
+
+
+def _context() -> Any:
+    # A context for each module, so that its types and constants are let go with it. Until llvmlite 0.45, pointers with
+    # types were the default; ours have none.
+    from llvmlite.binding import context
+
+    if getattr(context, "opaque_pointers_enabled", True):
+        return context.create_context()
+    context.opaque_pointers_enabled = True
+    try:
+        return context.create_context()
+    finally:
+        context.opaque_pointers_enabled = False

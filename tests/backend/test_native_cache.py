@@ -1,0 +1,114 @@
+"""The cache of object code: a second process reads what the first made; what is not right is ignored."""
+
+import os
+import stat
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import graphnn as gn
+from graphnn.backend.native import cache
+
+CODE = """
+import graphnn as gn
+x = gn.placeholder("x", (7,))
+f = gn.function([x], gn.exp(x) + 3, backend="native")
+print(f([0.0] * 7)[0])
+print(f.explain())
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    place = tmp_path / "code"
+    monkeypatch.setenv("GRAPHNN_CACHE", str(place))
+    return place
+
+
+def run():
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, timeout=100, check=True)
+    assert done.stdout.startswith("4.0\n"), done.stderr
+    return done.stdout
+
+
+def test_a_second_process_reads_what_the_first_made(folder):
+    assert "compiled: not in the cache on disk" in run()
+    assert "read from the cache on disk" in run()
+    if os.name == "posix":
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_files_that_were_changed_or_cut_off_are_ignored(folder):
+    run()
+    for path in folder.iterdir():
+        data = path.read_bytes()
+        path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert "compiled" in run()
+    for path in folder.iterdir():
+        path.write_bytes(path.read_bytes()[:40])
+    assert "compiled" in run()
+    assert "read from the cache on disk" in run()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="who may write is told by bits there")
+def test_a_folder_that_others_may_write_to_is_not_used(folder):
+    run()
+    folder.chmod(0o777)
+    assert "the cache on disk is off" in run()
+
+
+def test_it_can_be_switched_off(monkeypatch):
+    monkeypatch.setenv("GRAPHNN_CACHE", "off")
+    assert cache.folder() is None
+    assert cache.load("x") is None
+    cache.store("x", b"code")
+
+
+def test_a_name_tells_all_parts_apart():
+    assert cache.name_of("ab", "c") != cache.name_of("a", "bc")
+
+
+def test_what_is_stored_is_loaded(folder):
+    cache.store("name", b"some code")
+    assert cache.load("name") == b"some code"
+    assert cache.load("other") is None
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_explain_and_llvm():
+    x, w = gn.placeholder("x", (8, 16)), gn.parameter("w", np.ones((16, 4)))
+    f = gn.function([x], gn.sum(gn.relu(x.astype("float64") @ w)), updates={w: w * 2}, backend="native")
+    assert "It was not called yet" in f.explain()
+    with pytest.raises(gn.GraphError, match="has no LLVM module yet"):
+        _ = f.llvm
+    f(np.ones((8, 16), np.float32))
+    text = f.explain()
+    for part in ("backend 'native'", "passes: ", "machine code: ", "1.02 kFLOP", "memory: "):
+        assert part in text, text
+    assert "test_native_cache.py" in text
+    assert "define i32 @segment0(ptr %table)" in f.llvm
+
+
+def test_explain_tells_what_numpy_runs():
+    x = gn.placeholder("x", (3, 3))
+    f = gn.function([x], gn.lgamma(x) + 1, backend="native")
+    f(np.eye(3, dtype=np.float32))
+    assert "it has no native lowering for this" in f.explain()
+    g = gn.function([x], x + 1)
+    g(np.eye(3, dtype=np.float32))
+    with pytest.raises(gn.GraphError, match="has no LLVM module") as caught:
+        _ = g.llvm
+    assert "backend='native'" in str(caught.value)
+
+
+def test_profile():
+    x, w = gn.placeholder("x", ("n", 16)), gn.parameter("w", np.ones((16, 4), np.float32))
+    f = gn.function([x], gn.sum(gn.lgamma(gn.exp(x @ w))), updates={w: w * 2}, backend="native")
+    text = f.profile(np.ones((8, 16), np.float32), rounds=2)
+    for part in ("NumPy: lgamma", "product", "matmul", "FLOP/s", "%", "test_native_cache.py"):
+        assert part in text, text
+    assert w.value.max() == 1
+    with pytest.raises(gn.GraphError, match="profile measures the kernels of the native backend"):
+        gn.function([x], x + 1).profile(np.ones((8, 16), np.float32))
