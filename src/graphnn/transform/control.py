@@ -19,7 +19,6 @@ from graphnn.ops.results import results
 from graphnn.transform.inner import Built, call, closed, leaves_as_nodes, same_structure, structure, symbols
 from graphnn.transform.loops import Scan, While
 
-
 _NO_STEPS = "For a number of steps write gn.scan(step, init, length=10). What is the same in every step is simply used."
 _LISTED = "A list is a tree of arrays, each with its own steps: make one array of the numbers."
 
