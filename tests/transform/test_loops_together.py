@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
+from graphnn.errors import DTypeError, ShapeError
 from graphnn.rewrite import BASIC
 
 RNG = np.random.default_rng(0)
@@ -105,3 +106,16 @@ def test_a_checkpoint_of_one_value_twice():
     gradient = gn.evaluate(gn.grad(gn.sum(y), x), {x: [0.1, 0.2, 0.3], on: [True, False]})
     values = np.array([0.1, 0.2, 0.3])
     np.testing.assert_allclose(gradient, 2 * values * np.cos(values**2) + 2)
+
+
+def test_messages_for_whole_numbers_and_lists():
+    x = input_of("x", "n")
+    for start in (0, [0]):
+        with pytest.raises(DTypeError, match=r"begins with the whole number 0: begin with 0\.0"):
+            gn.scan(lambda c, x: ([c[0] + x], None) if isinstance(c, list) else (c + x, None), start, x)
+    with pytest.raises(DTypeError, match=r"begin with 1\.0"):
+        gn.while_loop(lambda c: c < 3, lambda c: c * 1.5, 1)
+    with pytest.raises(ShapeError, match="make one array of the numbers"):
+        gn.scan(lambda c, x: (c + x, None), 0.0, [1.0, 2.0])
+    with pytest.raises(DTypeError, match="Cast the integer operand"):
+        gn.scan(lambda c, i: (c + gn.sum(x) * i, None), 0.0, gn.arange(3))

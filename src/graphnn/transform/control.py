@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from graphnn.errors import DTypeError, GraphError, ShapeError
@@ -17,6 +18,9 @@ from graphnn.ops.operands import as_node
 from graphnn.ops.results import results
 from graphnn.transform.inner import Built, call, closed, leaves_as_nodes, same_structure, structure, symbols
 from graphnn.transform.loops import Scan, While
+
+_NO_STEPS = "For a number of steps write gn.scan(step, init, length=10). What is the same in every step is simply used."
+_LISTED = "A list is a tree of arrays, each with its own steps: make one array of the numbers."
 
 
 def scan(
@@ -106,9 +110,10 @@ def while_loop(condition: Callable[[Any], Node], step: Callable[[Any], Any], ini
     while True:
         carried = symbols("carry", init, [node.spec for node in start])
         argument = tree.rebuild(init, iter(carried))
-        asked = call("while_loop", condition, (argument,), carried, lift=False)
-        _check_condition(asked)
-        built = call("while_loop", step, (argument,), carried, lift=False)
+        with _whole_numbers(init):
+            asked = call("while_loop", condition, (argument,), carried, lift=False)
+            _check_condition(asked)
+            built = call("while_loop", step, (argument,), carried, lift=False)
         widened = _carry("while_loop", init, start, built.result, weak)
         if widened is None:
             break
@@ -130,7 +135,8 @@ def _loop(
     start, weak = _start(name, init, arrays)
     while True:
         carried = symbols("carry", init, [node.spec for node in start])
-        built = call(name, step, (tree.rebuild(init, iter(carried)), x), [*carried, *elements], lift=True)
+        with _whole_numbers(init):
+            built = call(name, step, (tree.rebuild(init, iter(carried)), x), [*carried, *elements], lift=True)
         if not isinstance(built.result, tuple) or len(built.result) != 2:
             raise GraphError(
                 f"{name}: the step gives {structure(built.result)}, not a pair (carry, y)",
@@ -159,6 +165,20 @@ def _start(name: str, init: Any, arrays: list[Node]) -> tuple[list[Node], set[st
     return start, set(paths)
 
 
+@contextlib.contextmanager
+def _whole_numbers(init: Any) -> Iterator[None]:
+    """A step that fails on a carried value because it begins with a whole number: the message tells to begin with a float."""
+    try:
+        yield
+    except DTypeError as error:
+        read = {row.name for row in error.operands}
+        for path, leaf in tree.leaves(init):
+            if type(leaf) is int and f"carry{path}" in read:
+                hint = f"carry{path} begins with the whole number {leaf}: begin with {float(leaf)}, or cast it in the step."
+                raise DTypeError(error.headline, hint, operands=error.operands, at=error.at) from None
+        raise
+
+
 def _check_function(name: str, what: str, function: object, example: str) -> None:
     if not callable(function) or isinstance(function, Node):
         raise GraphError(
@@ -184,7 +204,7 @@ def _length(name: str, xs: Any, arrays: list[Node], length: Any) -> Size:
         if node.ndim == 0:
             raise ShapeError(
                 f"{name}: xs{path} is a scalar: it has no axis to go along",
-                "For a number of steps write gn.scan(step, init, length=10). What is the same in every step is simply used.",
+                _LISTED if "[" in path else _NO_STEPS,
                 operands=operand_rows((node,), ("xs",)),
                 at=str(user_source() or ""),
             )
