@@ -190,6 +190,7 @@ def test_every_operation_has_a_rule():
     inside = {op for op in inside if not op.__module__.startswith("graphnn.view.")}  # pictures are not computed
     ops = {*inside, *all_ops()} - set(below(Leaf))  # what has no operands is never batched
     ops.remove(Result)  # it is batched with what has the results
+    ops = {op for op in ops if not op.__module__.startswith("graphnn.view.")}  # pictures, which nothing computes
     general = batch_rule.dispatch(Op)
     missing = sorted(op.__name__ for op in ops if batch_rule.dispatch(op) is general)
     assert missing == sorted(FALLBACK)

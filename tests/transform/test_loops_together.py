@@ -119,3 +119,20 @@ def test_messages_for_whole_numbers_and_lists():
         gn.scan(lambda c, x: (c + x, None), 0.0, [1.0, 2.0])
     with pytest.raises(DTypeError, match="Cast the integer operand"):
         gn.scan(lambda c, i: (c + gn.sum(x) * i, None), 0.0, gn.arange(3))
+
+
+def test_elements_that_are_done_do_not_fail_in_a_batch():
+    table, step = input_of("table", "batch", 4), gn.placeholder("step", ("batch",), "int64")
+
+    def walk(row, k):
+        return gn.while_loop(lambda c: c[0] < 4, lambda c: (c[0] + k, c[1] + gn.take(row, c[0])), (0, 0.0))
+
+    place, total = gn.vmap(walk)(table, step)
+    values = RNG.normal(size=(3, 4))
+    feeds = {table: values, step: [3, 1, 4]}
+    found = gn.evaluate([place, total, gn.jvp(total, [table], [table])], feeds)
+    assert found[0].tolist() == [6, 4, 4]
+    for sums in found[1:]:
+        np.testing.assert_allclose(sums, [values[0, 0] + values[0, 3], values[1].sum(), values[2, 0]])
+    none = gn.vmap(lambda k: gn.while_loop(lambda c: c < k, lambda c: c + 1, 0))(gn.constant(np.zeros(0, "int64")))
+    assert gn.evaluate(none).shape == (0,)

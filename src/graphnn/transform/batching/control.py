@@ -9,14 +9,15 @@ import numpy as np
 from graphnn.ir.body import Body, symbol
 from graphnn.ir.dims import Size
 from graphnn.ir.dtype import bool_, int64
-from graphnn.ir.leaves import constant
+from graphnn.ir.leaves import Iota, constant
 from graphnn.ir.node import Node
 from graphnn.ir.source import apart
 from graphnn.ops.bitwise import astype
 from graphnn.ops.comparison import where
+from graphnn.ops.cumulative import cumulative_sum
 from graphnn.ops.indexing import take
 from graphnn.ops.movement import PermuteDims, Reshape, broadcast_to
-from graphnn.ops.reduction import any
+from graphnn.ops.reduction import Sum, any
 from graphnn.ops.results import results
 from graphnn.transform.batching.rules import Alone, Call, batch, batch_rule, batched_spec
 from graphnn.transform.branches import Switch
@@ -82,6 +83,7 @@ def _(op: While, call: Call) -> list[Node | Alone]:
         on[first:] = flags
     ends = [_whole(made, call.size, wanted=flag) for made, flag in zip(outputs, flags, strict=True)]
     if each:  # until all elements are done; those that are done before keep their values
+        ends = Body(inputs, ends)(*_of_those_going(inputs, on, going))
         ends = [
             where(Reshape((call.size, *(1,) * (end.ndim - 1)))(going), end, x)
             for end, x in zip(ends, inputs[first:], strict=True)
@@ -90,6 +92,18 @@ def _(op: While, call: Call) -> list[Node | Alone]:
     operands = [call.spread(i) if on[i] else x for i, x in enumerate(call.operands)]
     made = results(While(Body(inputs, [going]), Body(inputs, ends), first), *operands)
     return _parts(made, flags)
+
+
+def _of_those_going(inputs: Sequence[Node], on: Sequence[bool], going: Node) -> list[Node]:
+    """What the step gets: for an element that is done the values of one that is not, so that it cannot fail on its own.
+
+    Its condition does not hold any more, and so its step might index past the end, or never come to an end itself.
+    """
+    numbers = Iota(going.shape[0], int64)()
+    ahead = cumulative_sum(astype(going, int64))
+    first = Sum((0,))(astype(ahead == 0, int64))  # not `argmax`, for a batch may be empty
+    rows = where(going, numbers, first)
+    return [take(x, rows, axis=0) if flag else x for x, flag in zip(inputs, on, strict=True)]
 
 
 def _pairs(nodes: Sequence[Node], made: Sequence[Node]) -> dict[Node, Node]:
