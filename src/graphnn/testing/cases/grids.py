@@ -17,10 +17,13 @@ _NO_AXES = "it has spatial axes"
 
 
 def _between(size: int, align_corners: bool = False) -> Domain:
-    """Coordinates, also beyond the borders, of places away from the elements and from halfway between them."""
+    """Coordinates, also beyond the borders, of places away from the elements and from halfway between them.
+
+    And from a third between them, where the slope of the cubic kernel vanishes.
+    """
 
     def points(u: Array) -> Array:
-        place = np.floor(u * size / 2) + np.where(np.sin(7 * u) > 0, 0.25, 0.75) + 0.1 * np.tanh(u)
+        place = np.floor(u * size / 2) + np.where(np.sin(7 * u) > 0, 0.25, 0.75) + 0.05 * np.tanh(u)
         return 2 * place / (size - 1) - 1 if align_corners else (2 * place + 1) / size - 1
 
     return Domain(f"between the elements of {size}", points)
