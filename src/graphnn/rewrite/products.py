@@ -114,6 +114,7 @@ class _Split:
         Gives the inputs of the step and the values the next step waits for; nothing where it stays in the loop.
         """
         frontier: dict[Node, None] = {}
+        stepping = {*self.carried, *self.elements}
         products = 0
         seen: set[Node] = set()
         stack = [end]
@@ -123,7 +124,7 @@ class _Split:
                 continue
             seen.add(node)
             if node in kept or node in self.outer or isinstance(node.spec, Bundle):
-                if node not in self.outer or node in set(self.carried) or node in set(self.elements):
+                if node not in self.outer or node in stepping:
                     frontier[node] = None
             else:
                 products += _size(node) * isinstance(node.op, Contract)

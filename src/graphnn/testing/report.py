@@ -160,8 +160,7 @@ def _listed(lines: list[str]) -> list[str]:
 def _scales(found: Array, numeric: Estimated, owners: Array) -> Array:
     """What errors are relative to: the entry, or the largest of its row that belongs to the same variable.
 
-    Rows that are zero but for rounding are compared with the whole Jacobian and with the values that were subtracted; and
-    where all are zero, with a millionth: what cancels in a derivative may be of the order of 1 in between.
+    Rows that are zero but for rounding are compared with the whole Jacobian and with the values that were subtracted.
     """
     with np.errstate(invalid="ignore"):
         magnitude = np.nan_to_num(np.maximum(np.abs(found), np.abs(numeric.value)), nan=0.0, posinf=0.0)
@@ -170,4 +169,4 @@ def _scales(found: Array, numeric: Estimated, owners: Array) -> Array:
         block = magnitude[:, owners == k]
         largest = np.maximum(block.max(axis=1, initial=0.0), 1e-4 * block.max(initial=0.0))
         scale[:, owners == k] = largest[:, None]
-    return np.asarray(np.maximum(np.maximum(scale, 3e-3 * numeric.size), 1e-6))
+    return np.asarray(np.maximum(scale, 3e-3 * numeric.size))
