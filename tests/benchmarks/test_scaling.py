@@ -48,7 +48,8 @@ def parts(width):
 def stages(make, size):
     (x, loss), build = calls_of(lambda: make(size))
     dx, differentiate = calls_of(lambda: gn.grad(loss, x))
-    f, compile_ = calls_of(lambda: gn.function([x], [loss, dx]))
+    # The native backend looks back a bounded way for what to fuse; its work is proportional from thousands of nodes on.
+    f, compile_ = calls_of(lambda: gn.function([x], [loss, dx], backend="numpy"))
     value = np.ones([2 if isinstance(s, gn.Dim) else s for s in x.shape], "float32")
     _, first = calls_of(lambda: f(value))
     _, later = calls_of(lambda: f(value))

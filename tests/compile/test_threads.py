@@ -4,9 +4,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pytest
 
 import graphnn as gn
-from graphnn.backend.numpy.plan import NumpyBackend
+from graphnn.compile.function import BACKENDS
 
 THREADS = 16
 
@@ -23,14 +24,16 @@ def together(work, count=THREADS):
         return list(pool.map(start, range(count)))
 
 
-def test_the_first_call_is_planned_once(monkeypatch):
+@pytest.mark.parametrize("name", ["native", "numpy"])
+def test_the_first_call_is_planned_once(monkeypatch, name):
     x = gn.placeholder("x", ("n", 3))
     w = gn.parameter("w", np.ones((3, 2), "float32"))
     loss = gn.mean(gn.softmax(x @ w) * gn.dim_size(x, 0, dtype="float32"))
-    f = gn.function([x], [loss, gn.grad(loss, w)])
+    f = gn.function([x], [loss, gn.grad(loss, w)], backend=name)
     planned = []
-    compile_ = NumpyBackend.compile
-    monkeypatch.setattr(NumpyBackend, "compile", lambda self, *a: planned.append(1) or compile_(self, *a))
+    backend = type(BACKENDS[name])
+    compile_ = backend.compile
+    monkeypatch.setattr(backend, "compile", lambda self, *a: planned.append(1) or compile_(self, *a))
     values = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
     results = together(lambda i: f(values))
     assert len(planned) == 1

@@ -102,7 +102,7 @@ class Trainer:
         optimizer: Optimizer | None = None,
         metrics: Sequence[Measure] | Mapping[str, Measure] = (),
         seed: int = 0,
-        backend: str = "numpy",
+        backend: str = "native",
         debug: str | None = None,
         **unknown: Any,
     ) -> None:

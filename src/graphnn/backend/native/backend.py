@@ -12,7 +12,11 @@ from graphnn.ir.op import Op
 
 
 class NativeBackend:
-    """Compiles graphs to machine code by LLVM; where llvmlite is missing, runs them with NumPy."""
+    """Compiles graphs to machine code by LLVM.
+
+    NumPy runs them where llvmlite is missing, where nothing that is computed has a native lowering, and in a search for NaN;
+    what it gives then has the reason.
+    """
 
     name = "native"
 
@@ -38,7 +42,10 @@ class NativeBackend:
                 made = convolution.products(outputs)
                 assert all(new.spec == old.spec for new, old in zip(made, outputs, strict=True))
                 seconds = time.perf_counter() - start
-                return plan.Plan(made, arguments, form, {"convolutions as products": seconds})
+                native = plan.plan_of(made, arguments, form, {"convolutions as products": seconds})
+                if native is not None:
+                    return native
+                reason = "native code would only move elements between them"
         numpy = NumpyBackend().compile(outputs, arguments, debug, form)
         numpy.reason = reason
         return numpy

@@ -17,7 +17,7 @@ import numpy as np
 from graphnn.backend.base import Form, failure, where_it_comes_from
 from graphnn.backend.native import control, jit, kernels
 from graphnn.backend.native.build import Items, items_of
-from graphnn.backend.native.call import MOST_RESULTS, Call, available, bind, text_of
+from graphnn.backend.native.call import MOST_RESULTS, Call, available, bind, pointer, text_of
 from graphnn.backend.native.call import Array as Slot
 from graphnn.backend.native.explain import report, times
 from graphnn.backend.native.items import Access, Item, contiguous
@@ -36,6 +36,17 @@ _LONG = 100_000
 """Elements computed in a call that lets other Python threads run meanwhile; for fewer, switching would take as long."""
 
 
+def plan_of(
+    outputs: Sequence[Node], arguments: Sequence[Node], form: Form | None, times: dict[str, float]
+) -> Plan | None:
+    """The plan of a graph; None where NumPy would do all that is to be computed, and does better without native moves."""
+    started = time.perf_counter()
+    made = items_of(outputs, arguments)
+    program = Program(made, _updated(form, made) if form is not None else ())
+    times = {**times, "regions": time.perf_counter() - started}
+    return Plan(program, (outputs, arguments), form, times) if program.worth_it else None
+
+
 class _Segment(NamedTuple):
     """A native function of the table of pointers."""
 
@@ -43,27 +54,46 @@ class _Segment(NamedTuple):
 
 
 class _HostStep(NamedTuple):
-    """A NumPy kernel: where its operands lie, and the item that it makes."""
+    """A NumPy kernel: its node, the numbers of the values that it takes, with views of them, and of the one it gives.
+
+    `slot` is that of its result in the table of pointers, 0 if no native kernel reads it, and `output` the number of the
+    result of the function that it is, or -1.
+    """
 
     kernel: Any
-    item: Item
-    operands: tuple[tuple[Access, tuple[int, ...]], ...]
+    node: Node
+    takes: tuple[tuple[int, _Strided | None], ...]
+    gives: int
+    slot: int
+    output: int
+
+
+class _Strided(NamedTuple):
+    """A view of an array: shape, data type, the offset and the strides in bytes."""
+
+    shape: tuple[int, ...]
+    dtype: Any
+    offset: int
+    strides: tuple[int, ...]
 
 
 class _Frame:
-    """The memory of one call in flight: the arena, and the table of pointers."""
+    """The memory of one call in flight: the arena, the table of pointers, and the arrays that NumPy's kernels see."""
 
-    __slots__ = ("arena", "arrays", "table")
+    __slots__ = ("arena", "table", "values")
 
     def __init__(self, plan: Plan) -> None:
         self.arena = plan._room()
         self.table = plan.template.copy()
         self.table[0] = self.arena.ctypes.data
-        self.arrays: dict[Item, Array] = {}
-        for item, offset in plan.arena.offsets.items():
-            if item in plan.seen_by_host:
+        self.values: list[Any] = [None] * len(plan.numbers)
+        for item, number in plan.numbers.items():
+            if item.role == "fixed":
+                self.values[number] = item.value
+            elif item in plan.arena.offsets:
+                offset = plan.arena.offsets[item]
                 part = self.arena[offset : offset + item.bytes]
-                self.arrays[item] = part.view(item.dtype.numpy).reshape(item.shape)
+                self.values[number] = part.view(item.dtype.numpy).reshape(item.shape)
 
 
 class Plan:
@@ -74,26 +104,21 @@ class Plan:
 
     def __init__(
         self,
-        outputs: Sequence[Node],
-        arguments: Sequence[Node],
+        program: Program,
+        made_of: tuple[Sequence[Node], Sequence[Node]],
         form: Form | None = None,
         times: dict[str, float] | None = None,
         separate: bool = False,
     ) -> None:
         self.times = dict(times or {})
-        self._made_of = (outputs, arguments)
-        started = time.perf_counter()
-        made = items_of(outputs, arguments)
-        updated = _updated(form, made) if form is not None else []
-        program = self.program = Program(made, updated)
+        self.program, self._made_of = program, made_of
         given, ends = program.given, program.ends
-        self.times["regions"] = time.perf_counter() - started
         started = time.perf_counter()
         self.outputs = [(item.shape, item.dtype.numpy, item.role == "host") for item in ends]
         module = host().module()
         program.emit(module, separate=separate)
         self.by_numpy = [step for step in program.steps if isinstance(step, Item)]
-        self.seen_by_host = {access.item for item in self.by_numpy for access in item.operands}
+        self.numbers = self._seen_by_host()
         for item in self.by_numpy:
             program.slot(item)
         self.arena, self.places, self.kernels = program.arena, program.places, program.kernels
@@ -119,10 +144,17 @@ class Plan:
             self.times["machine code"] = time.perf_counter() - started
         prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
         self.steps = [
-            _host_step(step) if isinstance(step, Item) else _Segment(prototype(self.library.address(step)))
+            self._host_step(step) if isinstance(step, Item) else _Segment(prototype(self.library.address(step)))
             for step in program.steps
         ]
-        self.fixed_arrays = {item: item.value for item in program.items if item.role == "fixed"}
+        # Only what a native kernel reads needs a pointer.
+        self.read = [(slot, number) for number, item in enumerate(given) if (slot := self.places[item]) in program.read]
+        self.written = [
+            (self.places[item], number, self.numbers.get(item, -1))
+            for number, item in enumerate(ends)
+            if item.role != "host"
+        ]
+        self._pointer = pointer()
         self._frames: list[_Frame] = []
         if call is not None and form is not None:
             cells = [variable.cell for variable in form.variables]
@@ -142,7 +174,7 @@ class Plan:
 
     def profile(self, arguments: Sequence[Array], rounds: int) -> str:
         """Run every kernel by itself, so many times, and tell how long each took."""
-        apart = Plan(*self._made_of, separate=True)
+        apart = Plan(Program(items_of(*self._made_of)), self._made_of, separate=True)
         apart(arguments)
         best = [math.inf] * len(apart.steps)
         for _ in range(rounds):
@@ -191,19 +223,26 @@ class Plan:
             results = [None if late else np.empty(shape, dtype) for shape, dtype, late in self.outputs]
         except MemoryError as error:
             raise self._no_memory() from error
-        table = frame.table
-        for slot, array in enumerate(arguments, 1):
-            table[slot] = array.ctypes.data
-        for item, result in zip(self.program.ends, results, strict=True):
-            if result is not None:
-                table[self.places[item]] = result.ctypes.data
-        values: dict[Item, Array] = {}
-        if self.seen_by_host:
-            values.update(frame.arrays)
-            values.update(self.fixed_arrays)
-            values.update(zip(self.program.given, arguments, strict=True))
-            values.update((i, r) for i, r in zip(self.program.ends, results, strict=True) if r is not None)
-        address = table.ctypes.data
+        table, pointer = frame.table, self._pointer
+        for slot, number in self.read:
+            table[slot] = pointer(arguments[number])
+        values = frame.values.copy()
+        if self.by_numpy:
+            values[: len(arguments)] = arguments
+        for slot, number, seen in self.written:
+            table[slot] = pointer(results[number])
+            if seen >= 0:
+                values[seen] = results[number]
+        if self.by_numpy:
+            with np.errstate(all="ignore"):  # NaN and infinity are values here, not warnings
+                self._run(frame, values, arguments, results)
+        else:
+            self._run(frame, values, arguments, results)
+        self._frames.append(frame)
+        return results
+
+    def _run(self, frame: _Frame, values: list[Any], arguments: Sequence[Array], results: list[Any]) -> None:
+        address = self._pointer(frame.table)
         for step in self.steps:
             started = 0.0 if self._timed is None else time.perf_counter()
             if isinstance(step, _Segment):
@@ -214,8 +253,6 @@ class Plan:
                 self._run_host(step, frame, values, results)
             if self._timed is not None:
                 self._timed.append(time.perf_counter() - started)
-        self._frames.append(frame)
-        return results
 
     def _no_memory(self) -> ExecutionError:
         sizes = [math.prod(shape) * dtype.itemsize for shape, dtype, _ in self.outputs]
@@ -225,15 +262,16 @@ class Plan:
         )
 
     def _error(
-        self, item: Item, frame: _Frame, values: dict[Item, Array], arguments: Sequence[Array], results: list[Any]
+        self, item: Item, frame: _Frame, values: list[Any], arguments: Sequence[Array], results: list[Any]
     ) -> Exception:
         """What NumPy raises for the node whose kernel failed; its operands are where they were."""
         node = item.node
         assert node is not None
         operands = []
         for access, operand in zip(item.operands, node.inputs, strict=False):  # of a loop, constants come after them
-            base = values[access.item] if access.item in values else self._value(access.item, frame, arguments, results)
-            operands.append(_array(base, access, tuple(operand.shape)))  # type: ignore[arg-type]
+            number = self.numbers.get(access.item)
+            base = self._value(access.item, frame, arguments, results) if number is None else values[number]
+            operands.append(_view(base, _strided(access, operand)))
         try:
             lower_to_numpy(node.op, node)(*operands)
         except Exception as error:
@@ -256,50 +294,65 @@ class Plan:
         part: Array = frame.arena[offset : offset + item.bytes]
         return part.view(item.dtype.numpy).reshape(item.shape)
 
-    def _run_host(self, step: _HostStep, frame: _Frame, values: dict[Item, Array], results: list[Any]) -> None:
-        item, node = step.item, step.item.node
-        assert node is not None
-        operands = [_array(values[access.item], access, shape) for access, shape in step.operands]
+    def _run_host(self, step: _HostStep, frame: _Frame, values: list[Any], results: list[Any]) -> None:
+        operands = [values[at] if strided is None else _view(values[at], strided) for at, strided in step.takes]
         try:
-            with np.errstate(all="ignore"):
-                made = step.kernel(*operands)
+            made = step.kernel(*operands)
         except Exception as error:
             if isinstance(error, ExecutionError) and error.at:  # inside of a loop: it says already where
                 raise
-            raise failure(node, operands, error) from error
-        if isinstance(node.spec, Bundle):
-            values[item] = made
-            return
-        made = np.asarray(made)
-        if made.base is not None or not made.flags.c_contiguous or any(made is o for o in operands):
+            raise failure(step.node, operands, error) from error
+        if type(made) is not np.ndarray:
+            if isinstance(step.node.spec, Bundle):
+                values[step.gives] = made
+                return
+            made = np.asarray(made)
+        # Its memory is its own. A `Result` is in its bundle, too; what is a view may be one of an argument.
+        if made.base is not None or not made.flags.c_contiguous or isinstance(step.node.op, Result):
             made = np.array(made, order="C")
-        elif isinstance(node.op, Result):  # its array is in the bundle, too
+        elif any(made is operand for operand in operands):
             made = made.copy()
-        values[item] = made
-        if item.output >= 0:
-            results[item.output] = made
-        frame.table[self.places[item]] = made.ctypes.data
+        values[step.gives] = made
+        if step.output >= 0:
+            results[step.output] = made
+        if step.slot:
+            frame.table[step.slot] = self._pointer(made)
+
+    def _seen_by_host(self) -> dict[Item, int]:
+        """What NumPy's kernels read and make, numbered; first come the arguments."""
+        if not self.by_numpy:
+            return {}
+        seen = dict.fromkeys(self.program.given)
+        for item in self.by_numpy:
+            seen.update(dict.fromkeys([*(access.item for access in item.operands), item]))
+        return {item: number for number, item in enumerate(seen)}
+
+    def _host_step(self, item: Item) -> _HostStep:
+        node = item.node
+        assert node is not None
+        takes = [(self.numbers[a.item], _strided(a, o)) for a, o in zip(item.operands, node.inputs, strict=True)]
+        slot = self.places[item] if self.places[item] in self.program.read else 0
+        return _HostStep(lower_to_numpy(node.op, node), node, tuple(takes), self.numbers[item], slot, item.output)
 
 
-def _array(base: Array, access: Access, shape: tuple[int, ...]) -> Array:
-    """The view of an array that an access describes; the results of an operation with several as they are."""
-    if not isinstance(base, np.ndarray):
+def _strided(access: Access, operand: Node) -> _Strided | None:
+    """The view of an item that an access describes; None for all of it, and for the bundle of an operation's results."""
+    item, shape = access.item, tuple(operand.shape)
+    if isinstance(operand.spec, Bundle) or (
+        shape == item.shape and access.offset == 0 and access.strides == contiguous(item.shape)
+    ):
+        return None
+    size, dtype = item.dtype.bits // 8, item.dtype.numpy
+    return _Strided(shape, dtype, access.offset * size, tuple([s * size for s in access.strides]))  # type: ignore[arg-type]
+
+
+def _view(base: Array, strided: _Strided | None) -> Array:
+    if strided is None:
         return base
-    if shape == base.shape and access.offset == 0 and access.strides == contiguous(shape):
-        return base
-    if 0 in shape:
-        return np.empty(shape, base.dtype)
-    flat = base.reshape(-1)[access.offset :]
-    return np.lib.stride_tricks.as_strided(
-        flat, shape, [stride * base.itemsize for stride in access.strides], writeable=False
-    )
-
-
-def _host_step(item: Item) -> _HostStep:
-    node = item.node
-    assert node is not None
-    operands = [(access, tuple(operand.shape)) for access, operand in zip(item.operands, node.inputs, strict=True)]
-    return _HostStep(lower_to_numpy(node.op, node), item, tuple(operands))  # type: ignore[arg-type]
+    if 0 in strided.shape:
+        return np.empty(strided.shape, strided.dtype)
+    # By way of bytes, since not every data type can be a buffer; `as_strided` takes ten times as long.
+    return np.ndarray(strided.shape, strided.dtype, base.reshape(-1).view(np.uint8), strided.offset, strided.strides)
 
 
 def _updated(form: Form, made: Items) -> list[tuple[Item, Item]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from graphnn.backend.native.build import Items
 from graphnn.backend.native.emit import Module
 from graphnn.backend.native.epilogue import absorb, kernel_of_product, settle
-from graphnn.backend.native.items import Item, Kernel
+from graphnn.backend.native.items import KINDS, Item, Kernel
 from graphnn.backend.native.layout import is_literal
 from graphnn.backend.native.loops import kernel_of
 from graphnn.backend.native.memory import Arena
@@ -32,6 +32,7 @@ class Program:
     arena : the memory between kernels
     steps : the names of the functions in order, and the items that NumPy computes between them
     kernels : the names of all kernels, with their groups
+    read : the slots that its functions read
     checked : the items whose kernels may fail, by the number (from 1) that a function then returns
     fixed : the constants that have slots
     """
@@ -52,8 +53,17 @@ class Program:
             self.slot(item)
         self.steps: list[str | Item] = []
         self.kernels: list[tuple[str, Group]] = []
+        self.read: set[int] = set()
         self.checked: list[Item] = []
         self.fixed: dict[Item, Array] = {}
+
+    @property
+    def worth_it(self) -> bool:
+        """Whether native kernels compute anything, or NumPy does not; 16-bit floats are only ever moved natively."""
+        roles = {item.role for item in self.items if item.key != "copy" and item.dtype.name in KINDS}
+        return not roles.isdisjoint(("element", "reduce", "kernel", "part")) or all(
+            item.role != "host" for item in self.items
+        )
 
     @property
     def most_slots(self) -> int:
@@ -94,6 +104,7 @@ class Program:
                 if given.role == "fixed":
                     self.fixed[given] = given.value
                 base = name if offset == 0 else f"{name}b"
+                self.read.add(self.slot(given))
                 lines.append(f"{name}p = getelementptr inbounds ptr, ptr %table, i64 {self.slot(given)}")
                 lines.append(f"{base} = load ptr, ptr {name}p")
             if base != name:

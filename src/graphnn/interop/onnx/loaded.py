@@ -35,7 +35,7 @@ MOST_STATIC = 1 << 20
 def load(
     source: Any,
     *,
-    backend: str = "numpy",
+    backend: str = "native",
     freeze: bool = False,
     external_data: bool = False,
     budget: int = BUDGET,
@@ -49,7 +49,7 @@ def load(
     Parameters
     ----------
     source : a path, the bytes of a file, or an ``onnx.ModelProto``
-    backend : the backend that runs it
+    backend : the backend that runs it, see `graphnn.function`
     freeze : initialisers become constants
     external_data : whether tensors may be read from other files; only from files below the folder of the model, never
         through links
@@ -218,7 +218,8 @@ class OnnxFunction:
                 return None
             names = {node: name for name, node in nodes.items()}
             self._static |= dict.fromkeys(names[node] for node in needed.inputs)
-            return _Step(function(inputs, needed.node, backend=self._backend, on_unused="ignore"))
+            # A shape, or little more: NumPy has it before machine code were made.
+            return _Step(function(inputs, needed.node, backend="numpy", on_unused="ignore"))
         ends = [list(value.items) if isinstance(value, Nodes) else value for value in outputs]
         check_budget([node for _, node in tree.leaves(ends)], self._budget, "the model")
         try:
