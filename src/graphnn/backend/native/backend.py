@@ -38,7 +38,9 @@ class NativeBackend:
                 made = convolution.products(outputs)
                 assert all(new.spec == old.spec for new, old in zip(made, outputs, strict=True))
                 seconds = time.perf_counter() - start
-                return plan.Plan(made, arguments, form, {"convolutions as products": seconds})
+                finished = plan.Plan(made, arguments, form, {"convolutions as products": seconds})
+                target.rest()
+                return finished
         numpy = NumpyBackend().compile(outputs, arguments, debug, form)
         numpy.reason = reason
         return numpy

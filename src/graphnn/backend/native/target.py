@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import functools
 import platform
+import sys
 from typing import Any, NamedTuple
 
 from graphnn.backend.native.emit import Module
@@ -69,3 +72,37 @@ def host() -> Target:
         fma,
         llvm.llvm_version_info >= (19,),
     )
+
+
+def rest() -> None:
+    """Take the pages of LLVM's library out of this process's memory, 50 MB after a compilation, until they are used again.
+
+    They are read-only and come back from the system's cache of files, in 1 or 2 ms for all that a compilation uses.
+    """
+    for start, size in _pages():
+        ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), _DONTNEED)
+
+
+_DONTNEED = 4
+
+
+@functools.cache
+def _pages() -> list[tuple[int, int]]:
+    """Start and size of the parts of LLVM's library that nobody may write to and nobody wrote to; only known on Linux.
+
+    What was relocated when it was loaded is read-only too, but not what the file says: the system counts it as anonymous.
+    """
+    found: list[tuple[int, int]] = []
+    if not sys.platform.startswith("linux"):
+        return found
+    candidate: tuple[int, int] | None = None
+    with contextlib.suppress(OSError, ValueError), open("/proc/self/smaps") as file:
+        for line in file:
+            key, *words = line.split()
+            if not key.endswith(":"):  # the head of a mapping: its addresses, its rights ...
+                start, end = (int(address, 16) for address in key.split("-"))
+                ours = "libllvmlite" in words[-1] and words[0] in ("r--p", "r-xp")
+                candidate = (start, end - start) if ours else None
+            elif key == "Anonymous:" and words[0] == "0" and candidate:
+                found.append(candidate)
+    return found
