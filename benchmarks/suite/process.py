@@ -31,7 +31,9 @@ THREADS = (
 
 def environment(own: bool, cache: Path, keep: bool) -> dict[str, str]:
     """All cores for everybody, caches in a folder of this run. `keep`: also where nothing is kept on disk unless asked for."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "SUITE_CACHE")}
+    # PYTHONDONTWRITEBYTECODE would make each process of a contestant compile what no installer has compiled.
+    other = ("PYTHONPATH", "SUITE_CACHE", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if name not in other}
     kept |= dict.fromkeys(THREADS, str(cores()))
     paths = [str(HERE)]
     if own:
@@ -48,6 +50,11 @@ def environment(own: bool, cache: Path, keep: bool) -> dict[str, str]:
         "CACHEDB": str(cache / "tinygrad.db"),
     }
     return kept | ({"SUITE_CACHE": str(cache / "jax")} if keep else {})
+
+
+def write_byte_code() -> None:
+    """Compile what lies here as sources, graphnn and the suite, as an installer does for the peers."""
+    subprocess.run([sys.executable, "-m", "compileall", "-qq", str(ROOT / "src"), str(HERE / "suite")], check=False)
 
 
 class Failed(Exception):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from .compare import disagreement
 from .contestants.machine import amount
-from .process import Failed, Process, busy_cores, environment
+from .process import Failed, Process, busy_cores, environment, write_byte_code
 from .rows import Row
 from .work import Work
 from .workloads import FAMILIES
@@ -82,6 +82,7 @@ class Runner:
 
     def __init__(self, names: Iterable[str], settings: Settings, say: Callable[[str], None] = print) -> None:
         self.settings, self.say = settings, say
+        write_byte_code()
         self.folder = Path(tempfile.mkdtemp(prefix="graphnn-benchmarks-"))
         self.contestants = {name: Contestant(name, settings, self.folder) for name in names}
         self.missing = {name: c.missing for name, c in self.contestants.items() if c.missing}

@@ -87,6 +87,10 @@ class Function:
         plan = self._plans.get(key)
         if plan is None:
             plan = self._compile(key, arrays)
+        if self._direct is not None:  # the first call too: the longer way would keep other memory between kernels
+            results = self._do_directly(arrays)
+            if results is not NotImplemented:
+                return results if self._single else tree.rebuild(self._tree, iter(results))
         if not self.updates:
             results = plan([*arrays, *[variable.cell.array for variable in self._variables]])
         else:
@@ -170,7 +174,7 @@ class Function:
             return f"NumPy runs this function: {reasons[-1]}."
         return f"This function runs on the backend {self.backend!r}; make it with backend='native'."
 
-    def _do_directly(self, args: tuple[Any, ...]) -> Any:
+    def _do_directly(self, args: Sequence[Any]) -> Any:
         assert self._direct is not None
         try:
             if not self.updates:

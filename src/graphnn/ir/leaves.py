@@ -223,7 +223,7 @@ def parameter(
                 "Give numbers; named sizes are for inputs.",
             )
         array = np.asarray(value(sizes, np.random.default_rng(seed)))
-        array = array.astype(as_dtype(dtype or DEFAULT_FLOAT).numpy)
+        array = array.astype(as_dtype(dtype or DEFAULT_FLOAT).numpy, copy=False)
     else:
         if shape is not None:
             raise GraphError(
@@ -280,7 +280,7 @@ def _first_value(what: str, value: Any, dtype: Any) -> Array:
                 f"{what}: its numbers from {array.min()} to {array.max()} do not fit {wanted}",
                 f"It holds {limits.min} to {limits.max}.",
             )
-    return array.astype(wanted.numpy)
+    return array.astype(wanted.numpy, copy=False)  # whoever keeps it copies it
 
 
 def _check_numbers(what: str, array: Array, dtype: Any) -> None:
