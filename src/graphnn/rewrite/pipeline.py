@@ -15,6 +15,7 @@ from graphnn.rewrite.passes import expand, fold_constants, inside_of_loops, inte
 from graphnn.rewrite.rule import Rule
 from graphnn.rewrite.rules.algebra import ALGEBRA
 from graphnn.rewrite.rules.canonical import CANONICAL
+from graphnn.rewrite.rules.gathers import GATHERS
 from graphnn.rewrite.rules.products import PRODUCTS
 from graphnn.rewrite.rules.reductions import REDUCTIONS
 from graphnn.rewrite.rules.shapes import SHAPES
@@ -135,7 +136,7 @@ PASSES: tuple[Pass, ...] = (
         "improve",
         [
             Pass("fold", fold_constants),
-            Pass("simplify", CANONICAL + ALGEBRA + SHAPES + REDUCTIONS + PRODUCTS + DIGITS),
+            Pass("simplify", CANONICAL + ALGEBRA + SHAPES + REDUCTIONS + PRODUCTS + GATHERS + DIGITS),
             Pass("chains", order_chains, exact=False),
             MERGE,
         ],
