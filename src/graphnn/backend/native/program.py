@@ -9,8 +9,8 @@ from graphnn.backend.native.emit import Module
 from graphnn.backend.native.epilogue import absorb, kernel_of_product, settle
 from graphnn.backend.native.items import Item, Kernel
 from graphnn.backend.native.layout import is_literal
-from graphnn.backend.native.loops import kernel_of
 from graphnn.backend.native.memory import Arena
+from graphnn.backend.native.nests import kernel_of
 from graphnn.backend.native.products import Product
 from graphnn.backend.native.regions import Group, Regions
 from graphnn.ir.arrays import Array
