@@ -37,6 +37,7 @@ class Nest(Layout):
         self._find_stages()
         self.all_reads = list(dict.fromkeys(self.reads.values()))
         self._aside_too: dict[Item, bool] = {}
+        self._costs: dict[Item, bool] = {}
         self.count = len(pointers)
         self.spilled: dict[Item, str] = {}
 
@@ -191,7 +192,7 @@ class Nest(Layout):
         return known
 
     def _kept_aside(self, item: Item) -> bool:
-        if item.stored or item in self.rows or not getattr(item.emit, "dear", False):
+        if item in self.rows or not self._costly(item):
             return False
         row = math.prod(n for n, gone in zip(self.domain, self.reduced, strict=True) if gone)
         width = 1 if self.vector >= 0 and self.reduced[self.vector] else self.lanes
@@ -201,6 +202,25 @@ class Nest(Layout):
             self.stage[reader] > self.stage[item] and any(a.item is item for a in reader.operands)
             for reader in self.items
         )
+
+    def _costly(self, item: Item) -> bool:
+        """Whether computing it in another stage means computing again what is dear."""
+        known = self._costs.get(item)
+        if known is None:
+            known = (
+                not item.stored
+                and item not in self.rows
+                and (
+                    getattr(item.emit, "dear", False)
+                    or any(
+                        self._costly(a.item) and not self._spills(a.item)
+                        for a in item.operands
+                        if a.item in self.inside
+                    )
+                )
+            )
+            self._costs[item] = known
+        return known
 
     def _rows(self, stage: int) -> None:
         """The row items that are known before the loop of a stage."""
