@@ -25,6 +25,7 @@ from graphnn.ops.movement import Reshape, broadcast_to
 from graphnn.ops.operands import as_node
 from graphnn.ops.reduction import Any_, Sum
 from graphnn.ops.results import Result, results_of
+from graphnn.transform.sums import sum_of
 
 
 class Pull:
@@ -224,21 +225,14 @@ def _total(pulls: list[Pull]) -> Pull:
         return pulls[0]
     masks = [pull.mask for pull in pulls]
     if masks[0] is not None and all(mask is masks[0] for mask in masks):
-        return Pull(_sum([pull.value for pull in pulls]), masks[0])
-    value = _sum([pull.materialized() for pull in pulls])
+        return Pull(sum_of([pull.value for pull in pulls]), masks[0])
+    value = sum_of([pull.materialized() for pull in pulls])
     if any(mask is None for mask in masks):
         return Pull(value)
     union = masks[0]
     for mask in masks[1:]:
         union = logical_or(union, mask)  # type: ignore[arg-type]
     return Pull(value, union)
-
-
-def _sum(nodes: list[Node]) -> Node:
-    total = nodes[0]
-    for node in nodes[1:]:
-        total = total + node
-    return total
 
 
 # --- the public functions ---

@@ -212,11 +212,11 @@ def items_of(outputs: Sequence[Node], arguments: Sequence[Node]) -> Items:
         if node not in make.views:
             make.add(node)
     ends = [make.output(node, i) for i, node in enumerate(outputs)]
-    return Items(_needed(make.items, [*given, *ends]), given, ends)
+    return Items(needed(make.items, [*given, *ends]), given, ends)
 
 
-def _needed(items: list[Item], ends: list[Item]) -> list[Item]:
-    # What only arrays of size 0 depend on is not computed.
+def needed(items: Sequence[Item], ends: Sequence[Item]) -> list[Item]:
+    """The items that the ends depend on: without what only arrays of size 0 depend on, for example."""
     live, stack = set(ends), list(ends)
     while stack:
         item = stack.pop()

@@ -59,10 +59,11 @@ class Item:
         ``"reduce"`` (combined along axes), ``"kernel"`` (by a native function of its own), ``"host"`` (by NumPy)
     operands : how it reads others; the strides are those of its own shape, for a reduction of the shape it reads
     key : what it does, hashable: equal keys with equal accesses make equal code
+    again : whether it is a copy that is computed where it is read; see `recompute`
     """
 
     __slots__ = (
-        "axes", "dtype", "emit", "group", "index", "kernel", "key", "kind", "node", "operands", "output", "role",
+        "again", "axes", "dtype", "emit", "group", "index", "kernel", "key", "kind", "node", "operands", "output", "role",
         "shape", "size", "stored", "value", "wide",
     )  # fmt: skip
 
@@ -76,7 +77,7 @@ class Item:
         self.axes: tuple[int, ...] = ()  # of a reduction
         self.wide: Sizes = ()  # the shape that a reduction reads
         self.group: Group | None = None
-        self.stored = False
+        self.stored = self.again = False
         self.value: Any = None  # of what is fixed
         self.output = -1  # the result array that it is written to
         self.kernel: Callable[[Module], Kernel] | None = None

@@ -8,58 +8,36 @@ from a row that is kept aside.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from graphnn.backend.native import pool
 from graphnn.backend.native.emit import BYTES, Builder, Module, Value
-from graphnn.backend.native.items import Access, Item, Kernel
+from graphnn.backend.native.items import Access, Item
 from graphnn.backend.native.layout import Layout, Stream, is_literal
 from graphnn.backend.native.reduction import Reducer, reducer_of
 from graphnn.backend.native.regions import Group
 
 _ROW_BYTES = 1 << 14  # how much of a row is kept aside for a later stage; longer rows are computed again
-_BLOCK = 256  # additions in one accumulator before it is added to the total: rounding errors grow with the square of it
+BLOCK = 256  # additions in one accumulator before it is added to the total: rounding errors grow with the square of it
 
 # Nanoseconds, roughly: what one thread does alone, and what it takes at once of that which several share.
-_ALONE = 30_000
-_CHUNK = 10_000
-_MOST_CHUNKS = 64
+ALONE = 30_000
+CHUNK = 10_000
+MOST_CHUNKS = 64
 
 
-def kernel_of(module: Module, group: Group) -> Kernel:
-    """The function that computes a group; groups that do the same share one."""
-    numbers = {item: i for i, item in enumerate(group.items)}
-    pointers: dict[Item, int] = {}
-    parts: list[Any] = []
-    for item in group.items:
-        operands: list[Any] = []
-        for access in item.operands:
-            other = access.item
-            if other in numbers:
-                operands.append(numbers[other])
-            elif is_literal(other):
-                operands.append((other.kind, other.value.tobytes()))
-            else:
-                pointers.setdefault(other, len(pointers))
-                operands.append((pointers[other], access.offset, access.strides, other.kind))
-        parts.append((item.key, item.kind, item.shape, item.stored, item in group.rows, tuple(operands)))
-    for item in group.items:
-        if item.stored:
-            pointers[item] = len(pointers)
-    key = ("loops", group.domain, group.reduced, tuple(parts))
-    name = module.once(key, lambda name: _Nest(module, group, pointers).text(name))
-    return Kernel(name, tuple([(item, 0) for item in pointers]))
+class Nest(Layout):
+    """The loops of a group, and the text of its function."""
 
-
-class _Nest(Layout):
     def __init__(self, module: Module, group: Group, pointers: dict[Item, int]) -> None:
         super().__init__(module, group, pointers)
         self.b = Builder(module)
         self._find_stages()
         self.all_reads = list(dict.fromkeys(self.reads.values()))
         self._aside_too: dict[Item, bool] = {}
+        self._costs: dict[Item, bool] = {}
         self.count = len(pointers)
         self.spilled: dict[Item, str] = {}
 
@@ -90,33 +68,55 @@ class _Nest(Layout):
         self.shared: tuple[int, Value, Value, Value] | None = None
         chunks = self._share(kept[0]) if kept else 1
         self._outer(kept)
-        self.b.line("ret void")
+        return self._functions(name, chunks)
+
+    def _functions(
+        self, name: str, chunks: int, rooms: Sequence[str] = (), finish: Callable[[], None] = lambda: None
+    ) -> str:
+        """The function, which ends with what `finish` writes; and that of one chunk, if there are several.
+
+        `rooms` are the types of memory that the chunks share; they get its addresses as further pointers.
+        """
         parameters = ", ".join(f"ptr %p{i}" for i in range(self.count))
         if chunks == 1:
+            finish()
+            self.b.line("ret void")
             return self.b.function(f"define internal void @{name}({parameters})")
+        self.b.line("ret void")
         part = self.b.function(f"define internal void @{name}.part(ptr %data, i64 %chunk)")
         pool.declare(self.module)
-        whole = Builder(self.module)
-        whole.entry.append(f"%data = alloca [{self.count} x ptr]")
-        for i in range(self.count):
+        self.b = whole = Builder(self.module)
+        count = self.count + len(rooms)
+        whole.entry.append(f"%data = alloca [{count} x ptr]")
+        whole.entry += [f"%p{i} = alloca {room}, align 64" for i, room in enumerate(rooms, self.count)]
+        for i in range(count):
             whole.store(Value(f"%p{i}", "ptr"), whole.gep("%data", "ptr", i))
         whole.line(f"call void @graphnn_parallel(ptr @{name}.part, ptr %data, i64 {chunks})")
+        finish()
         whole.line("ret void")
         return part + "\n" + whole.function(f"define internal void @{name}({parameters})")
 
-    def _share(self, axis: int) -> int:
-        """How many chunks of the outermost axis threads share; each chunk does whole rows, so the sums stay the same."""
+    def _work(self) -> float:
+        """Nanoseconds, roughly."""
         dear = sum(bool(getattr(item.emit, "dear", False)) for item in self.items)
         each = 0.15 * (len(self.all_reads) + len(self.writes)) + 0.05 * len(self.items) + 0.5 * dear
-        total, n = each * math.prod(self.domain), self.domain[axis]
-        if total < _ALONE:
+        return each * math.prod(self.domain)
+
+    def _share(self, axis: int) -> int:
+        """How many chunks of the outermost axis threads share; each chunk does whole rows, so the sums stay the same."""
+        total, n = self._work(), self.domain[axis]
+        if total < ALONE:
             return 1
         step = self.lanes if axis == self.vector else 1
-        size = -(-n // (step * min(_MOST_CHUNKS, int(total / _CHUNK)))) * step
+        return self._cut(axis, -(-n // (step * min(MOST_CHUNKS, int(total / CHUNK)))) * step)
+
+    def _cut(self, axis: int, size: int, rooms: int = 0) -> int:
+        """Cut the loops of an axis into chunks; the function of a chunk reads `rooms` further pointers."""
+        n = self.domain[axis]
         chunks = -(-n // size)
         if chunks > 1:
             b = self.b
-            for i in range(self.count):
+            for i in range(self.count + rooms):
                 b.line(f"%p{i} = load ptr, ptr {b.gep('%data', 'ptr', i)}")
             chunk = Value("%chunk", "i64")
             start = b.bin("mul", chunk, b.const("i64", size))
@@ -192,7 +192,7 @@ class _Nest(Layout):
         return known
 
     def _kept_aside(self, item: Item) -> bool:
-        if item.stored or item in self.rows or not getattr(item.emit, "dear", False):
+        if item in self.rows or not self._costly(item):
             return False
         row = math.prod(n for n, gone in zip(self.domain, self.reduced, strict=True) if gone)
         width = 1 if self.vector >= 0 and self.reduced[self.vector] else self.lanes
@@ -202,6 +202,25 @@ class _Nest(Layout):
             self.stage[reader] > self.stage[item] and any(a.item is item for a in reader.operands)
             for reader in self.items
         )
+
+    def _costly(self, item: Item) -> bool:
+        """Whether computing it in another stage means computing again what is dear."""
+        known = self._costs.get(item)
+        if known is None:
+            known = (
+                not item.stored
+                and item not in self.rows
+                and (
+                    getattr(item.emit, "dear", False)
+                    or any(
+                        self._costly(a.item) and not self._spills(a.item)
+                        for a in item.operands
+                        if a.item in self.inside
+                    )
+                )
+            )
+            self._costs[item] = known
+        return known
 
     def _rows(self, stage: int) -> None:
         """The row items that are known before the loop of a stage."""
@@ -240,7 +259,7 @@ class _Nest(Layout):
             if (
                 len(axes) == 1
                 and any(r.blocks for r in reducers.values())
-                and (len(self.inner) > 1 or self.domain[axis] // step > 2 * _BLOCK)
+                and (len(self.inner) > 1 or self.domain[axis] // step > 2 * BLOCK)
             ):
                 self._blocks(axis, step, loops, into, reducers)
                 return
@@ -255,7 +274,7 @@ class _Nest(Layout):
 
     def _blocks(self, axis: int, step: int, loops: Any, into: dict[Item, Any], reducers: dict[Item, Reducer]) -> None:
         # Accumulators start anew for each block and are then added to the totals, so that errors stay small.
-        n, size = self.domain[axis], _BLOCK * step
+        n, size = self.domain[axis], BLOCK * step
 
         def block(start: Value | int, stop: Value | int, active: int) -> None:
             parts = {i: r.start(self.b, self.lanes) if r.blocks else into[i] for i, r in reducers.items()}

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphnn.backend.native.build import Items
+from graphnn.backend.native.build import Items, needed
 from graphnn.backend.native.emit import Module
 from graphnn.backend.native.epilogue import absorb, kernel_of_product, settle
 from graphnn.backend.native.items import KINDS, Item, Kernel
 from graphnn.backend.native.layout import is_literal
-from graphnn.backend.native.loops import kernel_of
 from graphnn.backend.native.memory import Arena
+from graphnn.backend.native.nests import kernel_of
 from graphnn.backend.native.products import Product
+from graphnn.backend.native.recompute import recompute
 from graphnn.backend.native.regions import Group, Regions
 from graphnn.ir.arrays import Array
 
@@ -39,10 +40,11 @@ class Program:
 
     def __init__(self, made: Items, updated: Sequence[tuple[Item, Item]] = ()) -> None:
         self.items, self.given, self.ends = made
-        regions = Regions()
-        for item in self.items:
-            if item.role in ("element", "reduce", "kernel", "part", "host"):
-                regions.add(item)
+        regions = _regions(self.items)
+        again = recompute(self.items, regions)
+        if again is not None:
+            self.items = needed(again, [*self.given, *self.ends])
+            regions = _regions(self.items)
         absorb(regions)
         self.groups, self.in_place = regions.write_over(updated)
         _mark_stored(self.groups)
@@ -138,6 +140,14 @@ class Program:
         module.add(_segment(f"internal i32 @{name}.{number}" if number else f"i32 @{name}", last, "%s = add i32 0, 0"))
         self.steps.append(name)
         calls.clear()
+
+
+def _regions(items: Sequence[Item]) -> Regions:
+    regions = Regions()
+    for item in items:
+        if item.role in ("element", "reduce", "kernel", "part", "host"):
+            regions.add(item)
+    return regions
 
 
 def _segment(head: str, calls: list[str], last: str) -> str:

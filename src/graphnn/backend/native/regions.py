@@ -69,7 +69,10 @@ class Regions:
         sources.sort(key=lambda g: -g.index)
         joined = sources[0] if item.role == "part" else None
         if item.role in ("element", "reduce"):
-            joined = next((g for g in sources if not g.closed and self._join(item, g, sources)), None)
+            # What is computed again joins the one that reads it, not the one that has it already.
+            copies = {find(a.item.group) for a in item.operands if a.item.again and a.item.group is not None}
+            wanted = [g for g in sources if g in copies] if item.again else sources
+            joined = next((g for g in wanted if not g.closed and self._join(item, g, sources)), None)
         if joined is None:
             joined = self._new(item)
         item.group = joined
