@@ -229,4 +229,5 @@ def _finish(
         (anchor, 0), *[(view.item, view.offset) for view in sources], *[(item, 0) for item in (*parts, *own)],
     )  # fmt: skip
     anchor.operands += [Access(item, 0, contiguous(item.shape)) for item in own]
+    anchor.checks = frozenset([anchor])
     anchor.kernel = lambda module: Kernel(module.once(key, lambda name: text(name, module)), pointers, checked=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from graphnn.backend.native.assembly import copy_block, fill_with_zeros, index_of, walk
@@ -72,6 +72,12 @@ def _kernel(
     return lambda module: Kernel(module.once(full, lambda name: text(module, name)), pointers, checked=True)
 
 
+def _checks(node: Node, axes: tuple[int, ...], indices: list[View], shape: Sizes) -> frozenset[Hashable]:
+    """That each index is inside of its axis."""
+    given = [operand.dtype.name for operand in node.inputs[len(node.inputs) - len(indices) :]]
+    return frozenset((*view, dtype, shape[axis]) for view, dtype, axis in zip(indices, given, axes, strict=True))
+
+
 def _fits(node: Node, indices: list[View]) -> bool:
     # An index of 64 bits without a sign may be larger than any position; NumPy decides what becomes of it.
     return all(operand.dtype.name != "uint64" for operand in node.inputs[len(node.inputs) - len(indices) :])
@@ -82,6 +88,7 @@ def _(op: Gather, node: Node, views: list[View], item: Item) -> Callable[[Module
     x, *indices = views
     if not _fits(node, indices) or 0 in x.shape:
         return None
+    item.checks = _checks(node, op.axes, indices, x.shape)
     key, write = _indexed(node, op.axes, indices, (x.shape, x.strides), contiguous(item.shape), None)
     pointers = ((x.item, x.offset), (item, 0), *[(view.item, view.offset) for view in indices])
     return _kernel("gather", item, key, lambda b: None, write, pointers)
@@ -93,6 +100,7 @@ def _(op: ScatterAdd, node: Node, views: list[View], item: Item) -> Callable[[Mo
     if not _fits(node, indices) or node.dtype.name not in KINDS or node.dtype.kind == "bool" or 0 in values.shape:
         return None
     combine = "fadd" if node.dtype.is_floating else "add"
+    item.checks = _checks(node, op.axes, indices, item.shape)
     key, write = _indexed(node, op.axes, indices, (item.shape, contiguous(item.shape)), values.strides, combine)
     pointers = ((item, 0), (values.item, values.offset), *[(view.item, view.offset) for view in indices])
     return _kernel(
@@ -106,6 +114,7 @@ def _(op: ScatterSet, node: Node, views: list[View], item: Item) -> Callable[[Mo
     same = all(operand.dtype is node.dtype for operand in node.inputs[:2])
     if not same or not _fits(node, indices) or 0 in values.shape:
         return None
+    item.checks = _checks(node, op.axes, indices, item.shape)
     key, write = _indexed(node, op.axes, indices, (item.shape, contiguous(item.shape)), values.strides, "")
     last = f"%p{2 + len(indices)}"
     pointers = (

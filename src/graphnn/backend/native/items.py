@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphnn.ir.dtype import DType
@@ -59,12 +59,13 @@ class Item:
         ``"reduce"`` (combined along axes), ``"kernel"`` (by a native function of its own), ``"host"`` (by NumPy)
     operands : how it reads others; the strides are those of its own shape, for a reduction of the shape it reads
     key : what it does, hashable: equal keys with equal accesses make equal code
+    checks : what its kernel fails for if it does not hold; the same does not fail when it has held before
     again : whether it is a copy that is computed where it is read; see `recompute`
     """
 
     __slots__ = (
-        "again", "axes", "dtype", "emit", "group", "index", "kernel", "key", "kind", "node", "operands", "output", "role",
-        "shape", "size", "stored", "value", "wide",
+        "again", "axes", "checks", "dtype", "emit", "group", "index", "kernel", "key", "kind", "node", "operands",
+        "output", "role", "shape", "size", "stored", "value", "wide",
     )  # fmt: skip
 
     def __init__(self, index: int, role: str, node: Node | None, shape: Sizes, dtype: DType) -> None:
@@ -78,6 +79,7 @@ class Item:
         self.wide: Sizes = ()  # the shape that a reduction reads
         self.group: Group | None = None
         self.stored = self.again = False
+        self.checks: frozenset[Hashable] = frozenset()
         self.value: Any = None  # of what is fixed
         self.output = -1  # the result array that it is written to
         self.kernel: Callable[[Module], Kernel] | None = None

@@ -31,11 +31,6 @@ _LOG = {
         0.18181795593863209294, 0.15386242218879391352, 0.13268705772970070268, 0.13087330476603717432,
     ),
 }  # fmt: skip
-# (tanh(x) - x) / x**3 as a polynomial in x**2, for |x| <= 0.626
-_TANH = (
-    -0.33333333169241580056, 0.13333303117990952902, -0.053959155802231902322, 0.021768075495855290976,
-    -0.0083411889254291739643, 0.0022896261863116225053,
-)  # fmt: skip
 # erf(x) / x - 2 / sqrt(pi) in x**2, for |x| <= 1
 _ERF = {
     "float": (
@@ -237,36 +232,26 @@ def _ends_of_log(b: Builder, x: Value, value: Value, zero: float) -> Value:
 
 
 def tanh(b: Builder, x: Value) -> Value:
-    """The hyperbolic tangent."""
-    a = b.intrinsic("fabs", x)
-    z, one = b.bin("fmul", a, a), _number(b, x, 1.0)
-    if x.kind == "float":
-        small = b.fma(b.bin("fmul", a, z), polynomial(b, z, _TANH), a)
-    else:
-        above, below = _tanh_fraction()
-        g = b.bin("fdiv", polynomial(b, z, below), polynomial(b, z, above))
-        small = b.bin("fsub", a, b.bin("fmul", b.bin("fmul", a, z), g))
-    power = exp(b, b.bin("fadd", a, a))
-    large = b.bin("fsub", one, b.bin("fdiv", _number(b, x, 2.0), b.bin("fadd", power, one)))
-    value = b.select(b.fcmp("olt", a, _number(b, x, 0.625)), small, large)
-    return b.intrinsic("copysign", value, x)
-
-
-def _tanh_fraction() -> tuple[list[float], list[float]]:
-    # tanh(x) = x - x z / (z + D) with D = 3 + z / (5 + z / (7 + ...)) and z = x**2, Lambert's continued fraction.
-    above, below = [17], [1]
-    for odd in (15, 13, 11, 9, 7, 5, 3):
-        # odd + z / (above / below) = (odd * above + z * below) / above
-        shifted = [0, *below]
-        size = max(len(above), len(shifted))
-        summed = [
-            odd * (above[i] if i < len(above) else 0) + (shifted[i] if i < len(shifted) else 0) for i in range(size)
-        ]
-        above, below = summed, above
-    size = max(len(above), len(below) + 1)
-    total = [(above[i] if i < len(above) else 0) + (below[i - 1] if 0 < i <= len(below) else 0) for i in range(size)]
-    scale = float(below[0])
-    return [c / scale for c in total], [c / scale for c in below]
+    """The hyperbolic tangent: (exp(2 x) - 1) / (exp(2 x) + 1) for |x|, with the sign of x."""
+    fraction, bias, integer = _BITS[x.kind]
+    a, one = b.intrinsic("fabs", x), _number(b, x, 1.0)
+    top = _number(b, x, 10.0 if x.kind == "float" else 20.0)  # where the result is 1
+    a = b.select(b.fcmp("ogt", a, top), top, a)  # NaN stays
+    # Added to a number that has no bits for fractions, n log(2) ends up as n in the lowest bits.
+    magic = _number(b, x, 1.5 * 2.0**fraction)
+    moved = b.fma(a, _number(b, x, 2 / math.log(2)), magic)
+    turns = b.bin("fsub", moved, magic)
+    high, low = _LN2[x.kind]
+    r = b.fma(turns, _number(b, x, -high), b.bin("fadd", a, a))
+    small = _exp_minus_one(b, b.fma(turns, _number(b, x, -low), r))
+    bits = b.bin("shl", b.cast("bitcast", moved, integer), b.const(integer, fraction, x.lanes))
+    power = b.cast("bitcast", b.bin("add", bits, b.const(integer, bias << fraction, x.lanes)), x.kind)
+    above = b.fma(power, small, b.bin("fsub", power, one))  # exp(2 a) - 1
+    large = b.bin("fdiv", above, b.bin("fadd", above, _number(b, x, 2.0)))
+    # Half of it times (1 - tanh) is the same, and the errors of the quotient hardly count where it is small.
+    half = b.bin("fmul", above, _number(b, x, 0.5))
+    near = b.fma(b.neg(half), large, half)
+    return b.intrinsic("copysign", b.select(b.fcmp("olt", above, one), near, large), x)
 
 
 def erf(b: Builder, x: Value) -> Value:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from graphnn.backend.native.items import Access, Item, Sizes, contiguous, refine, split_strides_of_all, spread
 
@@ -134,7 +134,13 @@ class Regions:
                 for access in item.operands:
                     if access.item in readers:
                         readers[access.item].append((item, access))
-        failing = [g for g in self.groups if g.closed and any(i.role == "kernel" and i.key is None for i in g.items)]
+        failing: list[Group] = []
+        checked: set[Hashable] = set()
+        for group in sorted(self.groups, key=lambda g: g.items[0].index):
+            checks = {check for item in group.items for check in item.checks}
+            if not checks <= checked:
+                failing.append(group)
+                checked |= checks
         candidates: list[tuple[Item, Group, set[Group]]] = []
         after: dict[Group, set[Group]] = {}
         for result, variable in updated:
@@ -156,25 +162,28 @@ class Regions:
         return order, fine
 
     def ordered(self) -> list[Group]:
-        """The groups in an order in which each comes after what it needs; the oldest first where there is a choice."""
+        """The groups in an order in which each comes after what it needs.
+
+        Where there is a choice, what only makes results comes first, as its operands have just been made; then the oldest.
+        """
         needs = {group: {find(need) for need in group.needs} - {group} for group in self.groups}
         users: dict[Group, list[Group]] = {group: [] for group in self.groups}
         for group in self.groups:
             for need in needs[group]:
                 users[need].append(group)
         waiting = {group: len(needs[group]) for group in self.groups}
-        ready = [(g.items[0].index, g.index, g) for g, count in waiting.items() if not count]
+        ready = [(bool(users[g]), g.items[0].index, g.index, g) for g, count in waiting.items() if not count]
         heapq.heapify(ready)
         out = []
         while ready:
-            group = heapq.heappop(ready)[2]
+            group = heapq.heappop(ready)[-1]
             out.append(group)
             for item in group.items:
                 item.group = group
             for user in users[group]:
                 waiting[user] -= 1
                 if not waiting[user]:
-                    heapq.heappush(ready, (user.items[0].index, user.index, user))
+                    heapq.heappush(ready, (bool(users[user]), user.items[0].index, user.index, user))
         assert len(out) == len(self.groups), "groups wait for each other"
         return out
 

@@ -145,6 +145,7 @@ def _(op: Argsort, node: Node, views: list[View], item: Item) -> Callable[[Modul
         b.line("ret i32 1")
         return b.function(f"define internal i32 @{name}(ptr %p0, ptr %p1)")
 
+    item.checks = frozenset([item])
     key = ("argsort", op, dtype.name, x.shape, x.strides)
     pointers = ((item, 0), (x.item, x.offset))
     return lambda module: Kernel(module.once(key, lambda name: text(module, name)), pointers, checked=True)
