@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from graphnn.backend.native import cumulative, elementwise, exponential, folding, indexing, movement, random, sorting
 from graphnn.backend.native.contraction import is_product, product_of
-from graphnn.backend.native.items import KINDS, Access, Item, Kernel, View, contiguous, is_whole, reads, whole
+from graphnn.backend.native.items import KINDS, Access, Item, Kernel, Sizes, View, contiguous, is_whole, reads, whole
 from graphnn.backend.native.lower import lower, lower_bundle, lower_whole, view_of
 from graphnn.backend.native.products import emit_product
 from graphnn.backend.native.reduction import reduces
@@ -48,7 +48,7 @@ class _Maker:
         self.items: list[Item] = []
         self.views: dict[Node, View] = {}
         self.copies: dict[View, Item] = {}
-        self.parts: dict[Node, list[Item]] = {}  # the results of operations with several
+        self.parts: dict[Node, list[View]] = {}  # the results of operations with several
 
     def new(self, role: str, node: Node | None, shape: Any, dtype: Any) -> Item:
         item = Item(len(self.items), role, node, tuple(shape), dtype)
@@ -66,7 +66,7 @@ class _Maker:
     def _moved(self, node: Node) -> View | None:
         if isinstance(node.op, Result):
             parts = self.parts.get(node.inputs[0])
-            return None if parts is None else whole(parts[node.op.index])
+            return None if parts is None else parts[node.op.index]
         if isinstance(node.spec, Bundle):
             return None
         first = self.views[node.inputs[0]]
@@ -104,7 +104,7 @@ class _Maker:
             parts = lower_bundle(node.op, node, operands, self)
             if parts is not None:
                 self.parts[node] = parts
-                return parts[0]
+                return parts[0].item
         if isinstance(node.op, Result) or isinstance(node.spec, Bundle):
             return self._by_numpy(node, operands)
         terms = self._terms(node, operands) if isinstance(node.op, Contract) else None
@@ -189,30 +189,60 @@ class _Maker:
         return item
 
 
-def part_items(maker: _Maker, node: Node, room: int, operands: Sequence[View]) -> tuple[Item, list[Item]]:
-    """The memory that an operation with several results works in, which stands for it; and its results."""
-    assert isinstance(node.spec, Bundle)
+def part_items(
+    maker: _Maker, node: Node, room: int, operands: Sequence[View], parts: Sequence[tuple[Any, Any]]
+) -> tuple[Item, list[Item]]:
+    """The memory that an operation with several results works in, which stands for it; and its results.
+
+    `parts` are the shapes and the data types of the results as they lie in memory.
+    """
     anchor = maker.new("kernel", node, (room,), uint8)
     anchor.operands = [Access(view.item, view.offset, view.strides) for view in operands]
-    anchor.value = [maker.new("part", node, part.shape, part.dtype) for part in node.spec.parts]
+    anchor.value = [maker.new("part", node, shape, dtype) for shape, dtype in parts]
     for item in anchor.value:
         item.operands = [Access(anchor, 0, ())]
     return anchor, anchor.value
 
 
+class Reading:
+    """A graph of concrete sizes as items, before it is known which of them are its outputs.
+
+    Parameters
+    ----------
+    strides : with which an argument is read that does not lie in memory as a whole, by its number
+    """
+
+    def __init__(
+        self, outputs: Sequence[Node], arguments: Sequence[Node], strides: Mapping[int, Sizes] | None = None
+    ) -> None:
+        self._make = make = _Maker()
+        self.given = []
+        for i, node in enumerate(arguments):
+            item = make.new("given", node, node.shape, node.dtype)
+            apart = (strides or {}).get(i)
+            make.views[node] = whole(item) if apart is None else View(item, 0, item.shape, apart)
+            self.given.append(item)
+        for node in topological([*outputs, *arguments]):
+            if node not in make.views:
+                make.add(node)
+
+    def view(self, node: Node) -> View:
+        """Where the value of a node is read."""
+        return self._make.views[node]
+
+    def items(self, ends: Sequence[Node | Item]) -> Items:
+        """All items; an end that is an item is written to its output as it is, one that is a node maybe as a copy."""
+        found = []
+        for place, end in enumerate(ends):
+            if isinstance(end, Item):
+                end.output = place
+            found.append(end if isinstance(end, Item) else self._make.output(end, place))
+        return Items(needed(self._make.items, [*self.given, *found]), self.given, found)
+
+
 def items_of(outputs: Sequence[Node], arguments: Sequence[Node]) -> Items:
     """The items of a graph of concrete sizes."""
-    make = _Maker()
-    given = []
-    for node in arguments:
-        item = make.new("given", node, node.shape, node.dtype)
-        make.views[node] = whole(item)
-        given.append(item)
-    for node in topological([*outputs, *arguments]):
-        if node not in make.views:
-            make.add(node)
-    ends = [make.output(node, i) for i, node in enumerate(outputs)]
-    return Items(needed(make.items, [*given, *ends]), given, ends)
+    return Reading(outputs, arguments).items(outputs)
 
 
 def needed(items: Sequence[Item], ends: Sequence[Item]) -> list[Item]:

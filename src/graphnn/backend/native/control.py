@@ -11,13 +11,14 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from graphnn.backend.native.build import Items, items_of, part_items
+from graphnn.backend.native.build import Items, Reading, items_of, part_items
 from graphnn.backend.native.emit import Builder, Module, Value
-from graphnn.backend.native.items import Access, Item, Kernel, View, contiguous, is_whole
+from graphnn.backend.native.items import Access, Item, Kernel, View, contiguous, is_whole, whole
 from graphnn.backend.native.lower import lower_bundle
 from graphnn.backend.native.program import Program
 from graphnn.ir.body import Body
 from graphnn.ir.node import Node
+from graphnn.ir.spec import Bundle
 from graphnn.transform.branches import Switch
 from graphnn.transform.loops import Scan
 
@@ -44,14 +45,17 @@ class _Room:
         return start
 
 
+def _runs(items: Items) -> bool:
+    """Whether NumPy has nothing to do of a body."""
+    return not any(item.role == "host" for item in items.items) and all(
+        isinstance(n, int) for item in items.arguments for n in item.shape
+    )
+
+
 def program_of(body: Body) -> Program | None:
     """The program of a body; None where NumPy has to do a part of it."""
-    items: Items = items_of(body.outputs, body.inputs)
-    if any(item.role == "host" for item in items.items) or any(
-        isinstance(n, int) is False for item in items.arguments for n in item.shape
-    ):
-        return None
-    return Program(items)
+    items = items_of(body.outputs, body.inputs)
+    return Program(items) if _runs(items) else None
 
 
 def _inner(program: Program, room: _Room) -> _Inner:
@@ -61,12 +65,6 @@ def _inner(program: Program, room: _Room) -> _Inner:
 def _constants(program: Program) -> list[Item]:
     """What is fixed in a body, and may be read by pointers."""
     return [item for item in program.items if item.role == "fixed" and item.size]
-
-
-def _bytes(node: Node) -> int:
-    shape: Any = node.shape
-    size: int = math.prod(shape)
-    return size * node.dtype.bits // 8
 
 
 def _put(b: Builder, pointer: str, slot: int, table: str) -> None:
@@ -106,21 +104,25 @@ def _function(b: Builder, name: str, count: int) -> str:
 
 
 @lower_bundle.register
-def _(op: Scan, node: Node, views: Sequence[View], maker: Any) -> list[Item] | None:
-    program = program_of(op.body)
-    length: Any = op.length
-    if program is None or 0 in (length, *[item.size for item in (*program.given, *program.ends)]):
-        return None
+def _(op: Scan, node: Node, views: Sequence[View], maker: Any) -> list[View] | None:
     k, first = op.consts + op.carries, op.consts
+    length: Any = op.length
+    if any(0 in operand.shape for operand in node.inputs) or any(0 in out.shape for out in op.body.outputs):
+        return None
+    apart = {i: views[i].strides[1:] for i in range(k, len(views)) if _steps(views[i])}
+    stacks = _Stacks(op, Reading(op.body.outputs, op.body.inputs, apart))
+    if not _runs(stacks.made):
+        return None
+    program = Program(stacks.made)
     sources = [
-        _readable(maker, view, operand, i >= k)
+        view if i >= k and i in apart else _readable(maker, view, operand)
         for i, (view, operand) in enumerate(zip(views, node.inputs, strict=True))
     ]
     room = _Room()
     inner = _inner(program, room)
-    sizes = [_bytes(out) for out in op.body.outputs]
-    buffers = [(room.take(size), room.take(size)) for size in sizes[: op.carries]]
-    anchor, parts = part_items(maker, node, room.size, sources)
+    sizes = [item.bytes for item in program.ends]
+    pairs = {i: (room.take(sizes[i]), room.take(sizes[i])) for i in range(op.carries) if i not in stacks.lines}
+    anchor, parts = part_items(maker, node, room.size, sources, stacks.parts(length))
     constants = _constants(program)
     own = [maker.fixed(item) for item in constants]
 
@@ -133,34 +135,117 @@ def _(op: Scan, node: Node, views: Sequence[View], maker: Any) -> list[Item] | N
         table, places = _begin(b, inner, given), program.places
         for i in range(first):
             _put(b, operand[i], places[program.given[i]], table)
-        pairs = [[b.gep("%p0", "i8", place) for place in pair] for pair in buffers]
+        for i in stacks.lines:
+            _copy(b, b.gep(out[i], "i8", sizes[i] * length * op.reverse), operand[first + i], sizes[i])
+        buffers = {i: [b.gep("%p0", "i8", place) for place in pair] for i, pair in pairs.items()}
         with b.loop(0, length) as number:
             step = b.bin("sub", b.const("i64", length - 1), number) if op.reverse else number
             begins = b.icmp("eq", number, b.const("i64", 0))
             odd = b.icmp("ne", b.bin("and", number, b.const("i64", 1)), b.const("i64", 0))
+
+            def along(pointer: str, stride: int) -> str:
+                return b.gep(pointer, "i8", b.bin("mul", step, b.const("i64", stride)))
+
             for i in range(op.carries):
-                one, two = (Value(pointer, "ptr") for pointer in pairs[i])
-                before, after = b.select(odd, one, two), b.select(odd, two, one)
-                before = b.select(begins, Value(operand[first + i], "ptr"), before)
-                _put(b, before.text, places[program.given[first + i]], table)
-                _put(b, after.text, places[program.ends[i]], table)
+                if i in stacks.lines:  # the value before the step lies beside that after it
+                    low = along(out[i], sizes[i])
+                    high = b.gep(low, "i8", sizes[i])
+                    before, after = (high, low) if op.reverse else (low, high)
+                else:
+                    one, two = (Value(pointer, "ptr") for pointer in buffers[i])
+                    after = b.select(odd, two, one).text
+                    before = b.select(begins, Value(operand[first + i], "ptr"), b.select(odd, one, two)).text
+                _put(b, before, places[program.given[first + i]], table)
+                _put(b, after, places[program.ends[i]], table)
             for i in range(k, len(sources)):
-                offset = b.bin("mul", step, b.const("i64", sources[i].strides[0] * program.given[i].dtype.bits // 8))
-                _put(b, b.gep(operand[i], "i8", offset), places[program.given[i]], table)
+                stride = sources[i].strides[0] * program.given[i].dtype.bits // 8
+                _put(b, along(operand[i], stride), places[program.given[i]], table)
             for i in range(op.carries, len(parts)):
-                offset = b.bin("mul", step, b.const("i64", sizes[i]))
-                _put(b, b.gep(out[i], "i8", offset), places[program.ends[i]], table)
+                _put(b, along(out[i], sizes[i]), places[program.ends[i]], table)
             _run(b, inner, table)
-        for i in range(op.carries):
-            _copy(b, out[i], pairs[i][(length - 1) % 2], sizes[i])
+        for i, pair in buffers.items():
+            _copy(b, out[i], pair[(length - 1) % 2], sizes[i])
         return _function(b, name, 1 + len(sources) + len(parts) + len(constants))
 
     _finish(anchor, parts, sources, own, ("scan", anchor), text)
-    return parts
+    return stacks.views(parts, length)
+
+
+class _Stacks:
+    """What a scan keeps of each step, and where its results lie in it.
+
+    A carried value of which the values before or after each step are stacked goes along one array with a place more than
+    there are steps. Of stacked parts of one value, as of the gates of an LSTM, the value is stacked as a whole.
+
+    Attributes
+    ----------
+    made : the items of the body; its ends are the carried values, and then what is stacked
+    lines : the carried values that go along an array
+    """
+
+    def __init__(self, op: Scan, reading: Reading) -> None:
+        self.op = op
+        before = {node: i for i, node in enumerate(op.body.inputs[op.consts : op.consts + op.carries])}
+        after = {node: i for i, node in reversed(list(enumerate(op.body.outputs[: op.carries])))}
+        self.lines: set[int] = set()
+        self.places: list[
+            tuple[int, bool, View | None]
+        ] = []  # of each stack: the end, if after the step, the view of it
+        ends: list[Node | Item] = list(op.body.outputs[: op.carries])
+        number: dict[Node | Item, int] = {}
+        stacked = op.body.outputs[op.carries :]
+        shared = self._shared(
+            [reading.view(n) for n in stacked], [reading.view(n) for n in op.body.outputs[: op.carries]]
+        )
+        for node in stacked:
+            line = before.get(node, after.get(node, -1))
+            view = reading.view(node)
+            if line >= 0:
+                self.lines.add(line)
+                self.places.append((line, node not in before, None))
+                continue
+            end: Node | Item = view.item if view.item in shared else node
+            if end not in number:
+                number[end] = len(ends)
+                ends.append(end)
+            self.places.append((number[end], False, view if isinstance(end, Item) else None))
+        self.made = reading.items(ends)
+
+    @staticmethod
+    def _shared(stacked: Sequence[View], carried: Sequence[View]) -> set[Item]:
+        """Items that are stacked instead of parts of them, where that is not much more."""
+        parts: dict[Item, int] = {}
+        for view in dict.fromkeys(stacked):
+            if view.item.role in ("element", "reduce", "kernel", "part"):
+                parts[view.item] = parts.get(view.item, 0) + math.prod(view.shape)
+        taken = {view.item for view in carried}
+        return {item for item, size in parts.items() if item not in taken and item.size <= 2 * size}
+
+    def parts(self, length: int) -> list[tuple[Any, Any]]:
+        """The shapes and the data types of the arrays."""
+        return [
+            (item.shape if i < self.op.carries and i not in self.lines else (length + (i in self.lines), *item.shape),
+             item.dtype)
+            for i, item in enumerate(self.made.outputs)
+        ]  # fmt: skip
+
+    def views(self, parts: Sequence[Item], length: int) -> list[View]:
+        """Where the results lie in the arrays."""
+        found = []
+        for i, item in enumerate(self.made.outputs[: self.op.carries]):
+            last = 0 if self.op.reverse or i not in self.lines else length * item.size
+            found.append(View(parts[i], last, item.shape, contiguous(item.shape)))
+        for i, late, view in self.places:
+            item = self.made.outputs[i]
+            inside = View(item, 0, item.shape, contiguous(item.shape)) if view is None else view
+            # Backwards, the value after a step lies before the one it came from.
+            offset = inside.offset + (item.size if i in self.lines and late != self.op.reverse else 0)
+            found.append(View(parts[i], offset, (length, *inside.shape), (item.size, *inside.strides)))
+        return found
 
 
 @lower_bundle.register
-def _(op: Switch, node: Node, views: Sequence[View], maker: Any) -> list[Item] | None:
+def _(op: Switch, node: Node, views: Sequence[View], maker: Any) -> list[View] | None:
     found = [program_of(body) for body in op.bodies]
     programs = [program for program in found if program is not None]
     index = node.inputs[0]
@@ -168,10 +253,10 @@ def _(op: Switch, node: Node, views: Sequence[View], maker: Any) -> list[Item] |
         return None
     if any(item.size == 0 for program in programs for item in (*program.given, *program.ends)):
         return None
-    sources = [_readable(maker, view, operand, False) for view, operand in zip(views, node.inputs, strict=True)]
+    sources = [_readable(maker, view, operand) for view, operand in zip(views, node.inputs, strict=True)]
     room = _Room()
     inners = [_inner(program, room) for program in programs]
-    anchor, parts = part_items(maker, node, room.size, sources)
+    anchor, parts = part_items(maker, node, room.size, sources, _parts_of(node))
     constants = [_constants(program) for program in programs]
     own = [maker.fixed(item) for group in constants for item in group]
 
@@ -202,19 +287,22 @@ def _(op: Switch, node: Node, views: Sequence[View], maker: Any) -> list[Item] |
         return _function(b, name, count)
 
     _finish(anchor, parts, sources, own, ("switch", anchor), text)
-    return parts
+    return [whole(item) for item in parts]
 
 
-def _readable(maker: Any, view: View, node: Node, along: bool) -> View:
-    """A view that a body can read as an array of its own: contiguous, or along the first axis any number of such."""
-    if along:
-        inside = math.prod(view.shape[1:])
-        if view.strides[1:] == contiguous(view.shape[1:]) and (view.strides[0] >= inside or view.shape[0] == 1):
-            return view
-    elif is_whole(view):
-        return view
-    item = maker.copy(view, node)
-    return View(item, 0, view.shape, contiguous(view.shape))
+def _parts_of(node: Node) -> list[tuple[Any, Any]]:
+    assert isinstance(node.spec, Bundle)
+    return [(part.shape, part.dtype) for part in node.spec.parts]
+
+
+def _steps(view: View) -> bool:
+    """Whether the elements of an array can be read one by one where they are: their rows must be rows in memory."""
+    return len(view.shape) == 1 or view.strides[-1] == 1 or view.shape[-1] == 1
+
+
+def _readable(maker: Any, view: View, node: Node) -> View:
+    """A view that a body can read as an array of its own."""
+    return view if is_whole(view) else whole(maker.copy(view, node))
 
 
 def _finish(

@@ -45,8 +45,8 @@ def _rides(item: Item, group: Group) -> bool:
         return False
     if product.batch or product.n < 2 or rows_of(product) < 2:
         return False
-    if any(isinstance(other.key, Product) for other in group.items):
-        return False  # one product for each group
+    if any(isinstance(other.key, Product) or other.role == "joined" for other in group.items):
+        return False  # one product for each group; and a tile has not all that is joined
     for other in group.items:
         for access in other.operands:
             if access.item is item and not same_place(other.shape, access):

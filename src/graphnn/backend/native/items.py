@@ -50,13 +50,21 @@ class Access(NamedTuple):
     strides: Sizes
 
 
+class Joined(NamedTuple):
+    """The key of an array that is put together of others without gaps: where each of them begins, and the strides there."""
+
+    kind: str
+    pieces: tuple[tuple[int, Sizes, Sizes], ...]  # offset, shape, strides
+
+
 class Item:
     """One value of a plan.
 
     Attributes
     ----------
     role : ``"given"`` (argument or variable), ``"fixed"`` (constant), ``"element"`` (computed element by element),
-        ``"reduce"`` (combined along axes), ``"kernel"`` (by a native function of its own), ``"host"`` (by NumPy)
+        ``"reduce"`` (combined along axes), ``"kernel"`` (by a native function of its own), ``"host"`` (by NumPy),
+        ``"joined"`` (an array into which the items of its group store parts)
     operands : how it reads others; the strides are those of its own shape, for a reduction of the shape it reads
     key : what it does, hashable: equal keys with equal accesses make equal code
     checks : what its kernel fails for if it does not hold; the same does not fail when it has held before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import chain
 from typing import NamedTuple
 
 from graphnn.backend.native.emit import BYTES, Module
@@ -32,14 +33,15 @@ class Layout:
     domain, reduced : the sizes of the axes, and which are reduced
     reads : the arrays that are read, by the reader and the number of its operand
     writes : those that are written, by item
+    joins : the parts of larger arrays where values go as well, by item
     vector : the axis of the vectors, or -1
     lanes : of a vector
     """
 
     def __init__(self, module: Module, group: Group, pointers: dict[Item, int]) -> None:
         self.module, self.group = module, group
-        self.items, self.rows = group.items, group.rows
-        self.inside = set(group.items)
+        self.items, self.rows = [item for item in group.items if item.role != "joined"], group.rows
+        self.inside = set(self.items)
         domain, reduced = group.domain, group.reduced or (False,) * len(group.domain)
         self.domain, self.reduced = domain, reduced
         self.reads: dict[tuple[Item, int], Stream] = {}  # by reader and operand number
@@ -56,6 +58,12 @@ class Layout:
                 shape = group.kept if row else domain
                 strides = self._on_domain(shape, contiguous(shape), row)
                 self.writes[item] = Stream(pointers[item], item.kind, 0, strides)
+        self.joins: dict[Item, list[Stream]] = {}
+        for item in group.items:
+            if item.role == "joined":
+                for access, (offset, shape, strides) in zip(item.operands, item.key.pieces, strict=True):
+                    stream = Stream(pointers[item], item.kind, offset, spread(shape, strides, domain))
+                    self.joins.setdefault(access.item, []).append(stream)
         self._collapse()
         self._choose_vector()
 
@@ -67,7 +75,7 @@ class Layout:
 
     def _collapse(self) -> None:
         # Neighbouring axes that every array walks through as one become one.
-        streams = [*self.reads.values(), *self.writes.values()]
+        streams = [*self.reads.values(), *self.writes.values(), *chain(*self.joins.values())]
         groups: list[list[int]] = []
         for axis in range(len(self.domain)):
             n = self.domain[axis]
@@ -83,11 +91,12 @@ class Layout:
 
         self.reads = {key: joined(stream) for key, stream in self.reads.items()}
         self.writes = {key: joined(stream) for key, stream in self.writes.items()}
+        self.joins = {key: [joined(stream) for stream in some] for key, some in self.joins.items()}
         self.reduced = tuple([self.reduced[g[0]] for g in groups])
         self.domain = tuple([math.prod(self.domain[i] for i in g) for g in groups])
 
     def _choose_vector(self) -> None:
-        streams = list(dict.fromkeys([*self.reads.values(), *self.writes.values()]))
+        streams = list(dict.fromkeys([*self.reads.values(), *self.writes.values(), *chain(*self.joins.values())]))
         widest = max([BYTES[item.kind] for item in self.items] + [BYTES[s.kind] for s in streams])
         native = min(32, max(1, self.module.vector_bytes // widest))
         self.vector, best = -1, math.inf

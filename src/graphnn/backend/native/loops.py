@@ -23,8 +23,8 @@ _ROW_BYTES = 1 << 14  # how much of a row is kept aside for a later stage; longe
 BLOCK = 256  # additions in one accumulator before it is added to the total: rounding errors grow with the square of it
 
 # Nanoseconds, roughly: what one thread does alone, and what it takes at once of that which several share.
-ALONE = 30_000
-CHUNK = 10_000
+ALONE = 15_000
+CHUNK = 7_500
 MOST_CHUNKS = 64
 
 
@@ -108,7 +108,9 @@ class Nest(Layout):
         if total < ALONE:
             return 1
         step = self.lanes if axis == self.vector else 1
-        return self._cut(axis, -(-n // (step * min(MOST_CHUNKS, int(total / CHUNK)))) * step)
+        # A power of two, so that threads get equally many of few chunks.
+        wanted = min(MOST_CHUNKS, 1 << (int(total / CHUNK).bit_length() - 1))
+        return self._cut(axis, -(-n // (step * wanted)) * step)
 
     def _cut(self, axis: int, size: int, rooms: int = 0) -> int:
         """Cut the loops of an axis into chunks; the function of a chunk reads `rooms` further pointers."""
@@ -181,8 +183,12 @@ class Nest(Layout):
             item
             for item in self.items
             if self.stage[item] == stage
-            and (item.role == "reduce" or (item not in self.rows and (item.stored or self._spills(item))))
+            and (item.role == "reduce" or (item not in self.rows and (self._goes(item) or self._spills(item))))
         ]
+
+    def _goes(self, item: Item) -> bool:
+        """Whether a value is stored at all."""
+        return item.stored or item in self.joins
 
     def _spills(self, item: Item) -> bool:
         """Whether a value is kept aside because a later stage needs it and it is dear."""
@@ -249,7 +255,7 @@ class Nest(Layout):
                 for item, value in zip(needed, values, strict=True):
                     if item in reducers:
                         reducers[item].step(self.b, into[item], value, self._active_in_row(), self._place(item))
-                    elif item.stored:
+                    elif self._goes(item):
                         self._store(item, value)
                     else:
                         self._put_aside(item, value)
@@ -387,9 +393,11 @@ class Nest(Layout):
         return made
 
     def _store(self, item: Item, value: Value) -> None:
-        stream = self.writes.get(item)
-        if stream is None:
-            return
+        for stream in (self.writes.get(item), *self.joins.get(item, ())):
+            if stream is not None:
+                self._store_to(stream, value)
+
+    def _store_to(self, stream: Stream, value: Value) -> None:
         pointer, stride = self._address(stream)
         if stride == 0:
             self.b.store(value, pointer)

@@ -32,8 +32,8 @@ def lower_whole(op: Op, node: Node, views: list[View], item: Item) -> Callable[[
 
 
 @functools.singledispatch
-def lower_bundle(op: Op, node: Node, views: Sequence[View], maker: Any) -> list[Item] | None:
-    """The items of the results of an operation with several; None where NumPy runs it."""
+def lower_bundle(op: Op, node: Node, views: Sequence[View], maker: Any) -> list[View] | None:
+    """Where the results of an operation with several lie; None where NumPy runs it."""
     return None
 
 

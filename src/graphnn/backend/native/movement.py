@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from graphnn.backend.native.assembly import copy_block, fill_with_zeros
 from graphnn.backend.native.emit import BYTES, Builder, Module
-from graphnn.backend.native.items import Item, Kernel, Sizes, View, broadcast_strides, contiguous, reshaped
+from graphnn.backend.native.items import Item, Joined, Kernel, Sizes, View, broadcast_strides, contiguous, reshaped
 from graphnn.backend.native.lower import lower_whole, view_of
 from graphnn.ir.node import Node
 from graphnn.ops.arithmetic import Positive
@@ -112,6 +112,7 @@ def _(op: Concat, node: Node, views: list[View], item: Item) -> Callable[[Module
     for view in views:
         pieces.append(_Piece(view, place * strides[op.axis], strides))
         place += view.shape[op.axis]
+    item.key = Joined(item.kind, tuple([(piece.offset, piece.view.shape, strides) for piece in pieces]))
     return _assembled(item, pieces)
 
 

@@ -170,7 +170,7 @@ def _mark_stored(groups: list[Group]) -> None:
         inside = set(group.items)
         for item in group.items:
             rides = isinstance(item.key, Product) and len(group.items) > 1
-            if item.output >= 0 or (item.role in ("host", "kernel", "part") and not rides):
+            if item.output >= 0 or (item.role in ("host", "kernel", "part", "joined") and not rides):
                 item.stored = True
             for access in item.operands:
                 if access.item not in inside and not is_literal(access.item):

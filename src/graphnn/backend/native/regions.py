@@ -12,7 +12,7 @@ import heapq
 import math
 from collections.abc import Hashable, Sequence
 
-from graphnn.backend.native.items import Access, Item, Sizes, contiguous, refine, split_strides_of_all, spread
+from graphnn.backend.native.items import Access, Item, Joined, Sizes, contiguous, refine, split_strides_of_all, spread
 
 MOST_ITEMS = 64
 """How many items one loop nest holds at most: more would not fit into registers, and compile slowly."""
@@ -73,6 +73,8 @@ class Regions:
             copies = {find(a.item.group) for a in item.operands if a.item.again and a.item.group is not None}
             wanted = [g for g in sources if g in copies] if item.again else sources
             joined = next((g for g in wanted if not g.closed and self._join(item, g, sources)), None)
+        if isinstance(item.key, Joined) and _stored_apart(item) and self._together(sources):
+            item.role, item.kernel, joined = "joined", None, sources[0]
         if joined is None:
             joined = self._new(item)
         item.group = joined
@@ -107,6 +109,16 @@ class Regions:
         if row:
             group.rows.add(item)
         return True
+
+    def _together(self, groups: list[Group]) -> bool:
+        """Make one group of several, where their loops are the same and none waits for another."""
+        first = groups[0]
+        for other in groups[1:]:
+            both = None if _reaches(first, other) or _reaches(other, first) else _merged(first, other)
+            if both is None:
+                return False
+            self._merge(first, other, both)
+        return len(first.items) < MOST_ITEMS
 
     def _merge(self, group: Group, other: Group, both: Group) -> None:
         other.into = group
@@ -188,6 +200,19 @@ class Regions:
         return out
 
 
+def _stored_apart(item: Item) -> bool:
+    """Whether a loop nest may store all that an array is put together of where it belongs."""
+    return bool(item.operands) and all(
+        a.item.role == "element"
+        and a.item.group is not None
+        and not find(a.item.group).closed
+        and a.item not in find(a.item.group).rows
+        and same_place(shape, a)
+        and a.item.kind == item.kind
+        for a, (_, shape, _) in zip(item.operands, item.key.pieces, strict=True)
+    )
+
+
 def find(group: Group) -> Group:
     """The group into which a group was merged."""
     while group.into is not None:
@@ -218,7 +243,7 @@ def _other_readers(result: Item, readers: list[tuple[Item, Access]]) -> set[Grou
     if result.group is None:
         return None
     own = find(result.group)
-    if own.closed or (own.reduced is not None and result not in own.rows):
+    if own.closed or result.role == "joined" or (own.reduced is not None and result not in own.rows):
         return None
     others: set[Group] = set()
     for reader, access in readers:
