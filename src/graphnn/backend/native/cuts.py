@@ -18,6 +18,7 @@ _DOT_ROWS = 4  # of the left operand for which columns are not packed
 FEW = 4
 """As many tiles read their right operand where it is."""
 _ROWS_BYTES = 384 * 1024  # of the left operand in an item
+_NEAR_DEPTH = 256  # of both operands if the left one is packed, too: one panel of each fits into the nearest cache
 _ALONE = 300_000  # multiplications and additions that are not worth a second thread
 _CHUNK = 600_000  # what a thread takes at once
 
@@ -129,6 +130,15 @@ class Plan:
         self.width = self.shape.vectors * self.lanes
         self.full, self.edge = divmod(p.n, self.width)
         self.panels = self.full + (self.edge > 0)
+        # Rows that lie far apart along the depth would meet in a few places of the cache, each time they are read.
+        self.packs_rows = (
+            not self.dots
+            and p.a[0] == 1
+            and abs(p.a[1]) * self.size >= 64
+            and self.panels >= 2
+            and p.m >= 2 * self.shape.rows
+            and depth >= 64
+        )
         self._depth()
         self._rows()
         self._items()
@@ -136,7 +146,7 @@ class Plan:
     def _depth(self) -> None:
         """Blocks of the depth: `loops` run outside, and inside them `blocks` blocks of `block` runs, or of steps of the run."""
         p = self.p
-        limit = min(_DEPTH, driver.PANEL_BYTES // (self.width * self.size))
+        limit = min(_NEAR_DEPTH if self.packs_rows else _DEPTH, driver.PANEL_BYTES // (self.width * self.size))
         if p.b[1] == 1 and not self.edge and -(-p.m // self.shape.rows) * self.outer <= FEW:
             limit = 1 << 40  # nothing is packed
         if p.depth and p.k <= limit:
@@ -154,6 +164,7 @@ class Plan:
             self.block = -(-self.block // 4) * 4
             self.blocks = -(-self.total // self.block)
         self.last = self.total - (self.blocks - 1) * self.block
+        self.steps = self.block * (p.k if self.by_runs else 1)
         self.passes = math.prod(each[0] for each in self.loops)
         self.once = self.blocks * self.passes == 1
 
@@ -163,6 +174,10 @@ class Plan:
         self.per_outer = -(-p.m // rows)
         self.units = self.per_outer * self.outer
         self.batches = math.prod(each[0] for each in p.batch)
+        self.group, self.groups = 1, self.panels
+        if self.packs_rows:
+            self._groups()
+            return
         most = self.units if self.once else driver.STRIP_BYTES // (rows * self.width * self.size)
         if self.panels > 1:  # the next panel finds these rows of a in the cache; fewer would pack too often
             most = min(most, max(256, _ROWS_BYTES // (p.k * self.size)) // rows)
@@ -175,8 +190,34 @@ class Plan:
         self.row_units = -(-self.units // self.row_blocks)
         self.row_blocks = -(-self.units // self.row_units)
 
+    def _groups(self) -> None:
+        """Items of several panels, which read what an item has packed of the left operand."""
+        p, rows = self.p, self.shape.rows
+        units = min(self.units, driver.ROWS_BYTES // (self.steps * rows * self.size))
+        panels = self.panels
+        if not self.once:  # the sums wait in the strip
+            room = driver.STRIP_BYTES // (rows * self.width * self.size)
+            units = min(units, max(1, room // min(panels, 4)))
+            panels = min(panels, room // units)
+        if p.work > _ALONE and (threads := pool.num_threads()) > 1:
+            # Enough items for everybody, but none so small that packing is dear.
+            wanted = min(4 * threads, p.work // _CHUNK) / self.batches
+            while -(-self.units // units) * -(-self.panels // panels) < wanted:
+                if panels >= 8:
+                    panels //= 2
+                elif units > 8:
+                    units //= 2
+                elif panels >= 4:
+                    panels //= 2
+                else:
+                    break
+        self.row_blocks = -(-self.units // units)
+        self.row_units = -(-self.units // self.row_blocks)
+        self.groups = -(-self.panels // panels)
+        self.group = -(-self.panels // self.groups)
+
     def _items(self) -> None:
-        self.items = self.panels * self.row_blocks * self.batches
+        self.items = self.groups * self.row_blocks * self.batches
         # The result of a large product is in no near cache; what is asked for now is there when the tile is done.
         outcome = self.p.m * self.p.n * self.outer * self.batches * self.size
         self.touches = outcome > 64 * 1024 and self.p.c[1] == 1 and self.p.k >= 32

@@ -46,6 +46,16 @@ def rows_text(module: Module, name: str, kind: str) -> str:
     return builder.function(_HEAD.format(name))
 
 
+def left_text(module: Module, name: str, kind: str, rows: int) -> str:
+    """Pack rows of the left operand, as many as a tile has, that are neighbours in the matrix."""
+    builder = Builder(module)
+    with builder.loop(Value("0", "i64"), Value("%depth", "i64")) as at:
+        found = builder.load(builder.gep("%from", "i8", builder.bin("mul", at, Value("%step", "i64"))), kind, rows)
+        builder.store(found, builder.gep("%to", kind, builder.bin("mul", at, builder.const("i64", rows))))
+    builder.line("ret void")
+    return builder.function(_HEAD.format(name))
+
+
 def masked_load(builder: Builder, pointer: str, kind: str, mask: Value) -> Value:
     """The lanes of a vector for which a mask that is known only at run time holds; the others are zero."""
     vector, lanes = type_text(kind, mask.lanes), mask.lanes
