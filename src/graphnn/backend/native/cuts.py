@@ -193,7 +193,8 @@ class Plan:
     def _groups(self) -> None:
         """Items of several panels, which read what an item has packed of the left operand."""
         p, rows = self.p, self.shape.rows
-        units = min(self.units, driver.ROWS_BYTES // (self.steps * rows * self.size))
+        self.a_unit = self.steps * rows * self.size + 64  # one line more: tiles begin in different places of the cache
+        units = min(self.units, driver.ROWS_BYTES // self.a_unit)
         panels = self.panels
         if not self.once:  # the sums wait in the strip
             room = driver.STRIP_BYTES // (rows * self.width * self.size)

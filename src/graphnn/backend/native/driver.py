@@ -261,6 +261,10 @@ def _item_text(module: Module) -> str:
     only_matrix = builder.icmp("eq", table["row_levels"], zero)
     a_unit = table["a_unit"]
     packs_rows = builder.icmp("ne", a_unit, zero)
+    row_bytes = builder.bin("mul", table["rows"], table["size"])
+    first_outer, _ = _divided(builder, first, per_outer)
+    last_outer, _ = _divided(builder, builder.bin("sub", after, one), per_outer)
+    after_outer = builder.bin("add", last_outer, one)
 
     def tile_at(unit: Value) -> tuple[Value, Value, list[Value], Value]:
         """The outer entry of a unit, its first row, where they lie, and the first row of its tile."""
@@ -279,16 +283,21 @@ def _item_text(module: Module) -> str:
         runs = builder.select(last, table["runs_last"], table["runs"])
         more = builder.icmp("ne", builder.bin("or", loop, block), zero)
         final = builder.bin("and", last, builder.icmp("eq", loop, builder.bin("sub", loops, one)))
-        with builder.when(packs_rows), builder.loop(first, after) as unit:
-            _, _, moves, base = tile_at(unit)
-            left = _moved(builder, here_a, moves[0], builder.bin("mul", base, table["a_row"]))
+        with builder.when(packs_rows), builder.loop(first_outer, after_outer) as outer:
+            # The units of the item in one entry of the outer axes: they lie side by side.
+            begin = builder.bin("mul", outer, per_outer)
+            end = builder.intrinsic("smin", after, builder.bin("add", begin, per_outer))
+            unit = builder.intrinsic("smax", first, begin)
+            start = builder.bin("mul", builder.bin("sub", unit, begin), table["rows"])
+            moves = _places(builder, table["row"], table["row_levels"], outer)
+            left = _moved(builder, here_a, moves[0], builder.bin("mul", start, table["a_row"]))
             room = _moved(builder, "%rows", builder.bin("mul", builder.bin("sub", unit, first), a_unit))
-            row = builder.bin("mul", table["rows"], table["size"])
+            final_row, count = builder.bin("sub", table["last_row"], start), builder.bin("sub", end, unit)
             with builder.loop(zero, runs) as run:
                 source = _moved(builder, left, builder.bin("mul", run, table["a_run"]))
-                target = _moved(builder, room, builder.bin("mul", builder.bin("mul", run, depth), row))
-                given = [Value(source, "ptr"), table["a_step"], table["a_row"], Value(target, "ptr"), depth]
-                _call(builder, table["pack_rows"], [*given, table["rows"], row])
+                target = _moved(builder, room, builder.bin("mul", builder.bin("mul", run, depth), row_bytes))
+                given = [Value(source, "ptr"), table["a_step"], Value(target, "ptr"), a_unit, depth, count, final_row]
+                _call(builder, table["pack_rows"], given)
         with builder.loop(first_panel, after_panel) as panel:
             edge = builder.cast("zext", builder.icmp("sge", panel, table["full"]), "i64")
             variant = {key: table.variant(key, edge) for key in VARIANT}

@@ -231,7 +231,7 @@ def _table(module: Module, p: Product, name: str) -> str:
         "last_row": p.m - plan.shape.rows,
         "a_row": p.a[0] * size,
         "a_step": p.a[1] * size,
-        "a_unit": plan.steps * plan.shape.rows * size if plan.packs_rows else 0,
+        "a_unit": plan.a_unit if plan.packs_rows else 0,
         "a_run": plan.block_a * size,
         "size": size,
         "pack_rows": kernels.declare(module, "pack_left", p.kind, plan.shape.rows) if plan.packs_rows else "null",

@@ -12,6 +12,10 @@ from typing import NamedTuple
 from graphnn.backend.native.emit import BYTES, Module, type_text
 
 
+_AHEAD = 24
+"""Steps of the depth, for which a tile that packs asks before it reads them."""
+
+
 class Strides(NamedTuple):
     """What a tile has to know about its operands, all in bytes but the two counts.
 
@@ -64,7 +68,7 @@ def tile_text(module: Module, name: str, kind: str, rows: int, vectors: int, pac
     # One pointer serves four rows, by what an address can add: LLVM, left alone, would add up pointers row by row, which
     # takes places of the multiplications. It must not see what these registers have to do with each other.
     groups = range(-(-rows // 4))
-    put("%row3 = mul i64 %row, 3")
+    put(f"%row3 = mul i64 %row, 3\n%ahead = mul i64 %b_step, {_AHEAD}")
     for g in groups:
         put(f"%ar{g} = mul i64 %row, {4 * g}\n%a{g} = getelementptr i8, ptr %a, i64 %ar{g}")
     put("br i1 %more, label %old, label %start\nold:")
@@ -82,7 +86,8 @@ def tile_text(module: Module, name: str, kind: str, rows: int, vectors: int, pac
     put("%pb = phi ptr [%b, %start], [%pb1, %loop], [%pb2, %next]")
     for g in groups:
         put(f"%pa{g}.0 = phi ptr [%a{g}, %start], [%pa{g}.1, %loop], [%pa{g}.2, %next]")
-    if packs:
+    if packs:  # where the matrix is far away, what is read later has to be asked for now
+        module.declare("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
         put("%pt = phi ptr [%to, %start], [%pt1, %loop], [%pt1, %next]")
     for g in groups:
         put(_apart(f"pa{g}", f"%pa{g}.0"))
@@ -90,6 +95,9 @@ def tile_text(module: Module, name: str, kind: str, rows: int, vectors: int, pac
         put(f"%bp{j} = getelementptr {vector}, ptr %pb, i64 {j}\n%b{j} = load {vector}, ptr %bp{j}, align {size}")
         if packs:
             put(f"%q{j} = getelementptr {vector}, ptr %pt, i64 {j}\nstore {vector} %b{j}, ptr %q{j}, align {size}")
+            if j * lanes * size % 64 == 0:
+                put(f"%far{j} = getelementptr i8, ptr %bp{j}, i64 %ahead")
+                put(f"call void @llvm.prefetch.p0(ptr %far{j}, i32 0, i32 3, i32 1)")
     fma = f"@llvm.fma.{'' if lanes == 1 else f'v{lanes}'}{'f32' if kind == 'float' else 'f64'}"
     if module.fma:
         module.declare(f"declare {vector} {fma}({vector}, {vector}, {vector})")
