@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Hashable
 from typing import NamedTuple, TypeAlias
@@ -18,6 +19,12 @@ _DOT_ROWS = 4  # of the left operand for which columns are not packed
 FEW = 4
 """As many tiles read their right operand where it is."""
 _ROWS_BYTES = 384 * 1024  # of the left operand in an item
+_NEAR_BYTES = 48 * 1024  # of the panel of a tile of usual width; wider ones are for matrices that come from far away
+_NEAR_DEPTH = 256  # of both operands if the left one is packed, too: one panel of each fits into the nearest cache
+_PACK_A, _PACK_B = (
+    0.4,
+    0.8,
+)  # packing takes so much of the time of a tile, for each tile of the left and of the right operand
 _ALONE = 300_000  # multiplications and additions that are not worth a second thread
 _CHUNK = 600_000  # what a thread takes at once
 
@@ -77,12 +84,12 @@ class Shape(NamedTuple):
 
 
 @functools.cache
-def choose(lanes: int, registers: int, fma: bool, m: int, n: int, k: int, times: int = 1) -> Shape:
+def choose(lanes: int, registers: int, fma: bool, m: int, n: int, k: int, times: int = 1, widest: int = 8) -> Shape:
     """The tile that needs the fewest cycles for a product of this shape, computed so many times.
 
     A step of a tile takes as long as its multiplications, or its loads, or the latency of its chain if it is small, and a
     little for what comes from farther caches; to begin and end a tile takes some time for each vector of it. A tile has
-    eight rows at most, so that its pointers stay in registers, too.
+    eight rows at most, and `widest` vectors.
     """
 
     def cycles(rows: int, vectors: int) -> float:
@@ -91,7 +98,7 @@ def choose(lanes: int, registers: int, fma: bool, m: int, n: int, k: int, times:
 
     best, found = math.inf, Shape(1, 1)
     wide = -(-n // lanes)
-    for vectors in range(1, min(wide, 8) + 1):
+    for vectors in range(1, min(wide, widest) + 1):
         for rows in range(1, min(m, 8) + 1):
             # One register for an element of a; without fused operations one more for the product.
             if rows * vectors + vectors + 1 + (not fma) > min(registers, 31):
@@ -110,6 +117,16 @@ def choose(lanes: int, registers: int, fma: bool, m: int, n: int, k: int, times:
     return found
 
 
+def _cuts(count: int) -> list[int]:
+    """Sizes of equal parts of so many, the smallest first, in steps of about a fifth."""
+    found: list[int] = []
+    part = count
+    while part:
+        found.append(part)
+        part = min(part - 1, -(-count // -(-count * 6 // (5 * part))))
+    return found[::-1]
+
+
 class Plan:
     """How a product is cut into items and blocks; see ``driver.WORDS``."""
 
@@ -119,7 +136,8 @@ class Plan:
         self.outer = math.prod(each[0] for each in p.rows)
         depth = math.prod(each[0] for each in p.depth) * p.k
         times = self.outer * math.prod(each[0] for each in p.batch)
-        self.shape = choose(self.lanes, module.registers, module.fma, p.m, p.n, depth, times)
+        far = p.a[0] == 1 and abs(p.a[1]) * self.size >= 64
+        self.shape = choose(self.lanes, module.registers, module.fma, p.m, p.n, depth, times, 2 if far else 8)
         # Few rows do not pay for packing what has its depth in neighbours.
         self.dots = (
             p.m <= _DOT_ROWS and p.a[1] == p.b[0] == 1 != p.b[1] and p.k >= 2 * self.lanes and not (p.rows or p.depth)
@@ -129,6 +147,8 @@ class Plan:
         self.width = self.shape.vectors * self.lanes
         self.full, self.edge = divmod(p.n, self.width)
         self.panels = self.full + (self.edge > 0)
+        # Rows that lie far apart along the depth would meet in a few places of the cache, each time they are read.
+        self.packs_rows = far and self.panels >= 2 and p.m >= 2 * self.shape.rows and depth >= 64
         self._depth()
         self._rows()
         self._items()
@@ -136,7 +156,10 @@ class Plan:
     def _depth(self) -> None:
         """Blocks of the depth: `loops` run outside, and inside them `blocks` blocks of `block` runs, or of steps of the run."""
         p = self.p
-        limit = min(_DEPTH, driver.PANEL_BYTES // (self.width * self.size))
+        limit = _NEAR_DEPTH if self.packs_rows else _DEPTH
+        if self.shape.vectors <= 2:
+            limit = min(limit, _NEAR_BYTES // (self.width * self.size))
+        limit = min(limit, driver.PANEL_BYTES // (self.width * self.size))
         if p.b[1] == 1 and not self.edge and -(-p.m // self.shape.rows) * self.outer <= FEW:
             limit = 1 << 40  # nothing is packed
         if p.depth and p.k <= limit:
@@ -154,6 +177,7 @@ class Plan:
             self.block = -(-self.block // 4) * 4
             self.blocks = -(-self.total // self.block)
         self.last = self.total - (self.blocks - 1) * self.block
+        self.steps = self.block * (p.k if self.by_runs else 1)
         self.passes = math.prod(each[0] for each in self.loops)
         self.once = self.blocks * self.passes == 1
 
@@ -163,6 +187,10 @@ class Plan:
         self.per_outer = -(-p.m // rows)
         self.units = self.per_outer * self.outer
         self.batches = math.prod(each[0] for each in p.batch)
+        self.group, self.groups = 1, self.panels
+        if self.packs_rows:
+            self._groups()
+            return
         most = self.units if self.once else driver.STRIP_BYTES // (rows * self.width * self.size)
         if self.panels > 1:  # the next panel finds these rows of a in the cache; fewer would pack too often
             most = min(most, max(256, _ROWS_BYTES // (p.k * self.size)) // rows)
@@ -175,8 +203,27 @@ class Plan:
         self.row_units = -(-self.units // self.row_blocks)
         self.row_blocks = -(-self.units // self.row_units)
 
+    def _groups(self) -> None:
+        """Items of several panels, which read what an item has packed of the left operand."""
+        p, rows = self.p, self.shape.rows
+        self.a_unit = self.steps * rows * self.size + 64  # one line more: tiles begin in different places of the cache
+        most = driver.ROWS_BYTES // self.a_unit
+        room = math.inf if self.once else driver.STRIP_BYTES // (rows * self.width * self.size)  # where the sums wait
+        threads = pool.num_threads() if p.work > _ALONE else 1
+        best = math.inf
+        for units, panels in itertools.product(_cuts(self.units), _cuts(self.panels)):
+            if units <= most and units * panels <= room:
+                items = -(-self.units // units) * -(-self.panels // panels) * self.batches
+                # What packing takes beside the work; then, threads that wait for the last ones.
+                time = (1 + _PACK_A / panels + _PACK_B / units) * -(-items // threads) * threads / items
+                time += 0.3 * (threads - 1) / items
+                if time < best * 0.9999:
+                    best, self.group, self.row_units = time, panels, units
+        self.groups = -(-self.panels // self.group)
+        self.row_blocks = -(-self.units // self.row_units)
+
     def _items(self) -> None:
-        self.items = self.panels * self.row_blocks * self.batches
+        self.items = self.groups * self.row_blocks * self.batches
         # The result of a large product is in no near cache; what is asked for now is there when the tile is done.
         outcome = self.p.m * self.p.n * self.outer * self.batches * self.size
         self.touches = outcome > 64 * 1024 and self.p.c[1] == 1 and self.p.k >= 32

@@ -16,11 +16,15 @@ PANEL_BYTES = 128 * 1024
 """The largest packed panel."""
 STRIP_BYTES = 64 * 1024
 """The largest strip of unfinished sums."""
+ROWS_BYTES = 256 * 1024
+"""The most that is packed of the left operand."""
 
 WORDS = (
     "items",  # how many, and how many a thread takes at once; chunks: 1 for a product that one thread does alone
     "together",
     "chunks",
+    "groups",  # of panels; an item does so many panels one after the other
+    "together_panels",
     "panels",  # all of them, and those of full width in columns; column: bytes of a panel in b and in c
     "full",
     "width",
@@ -34,6 +38,10 @@ WORDS = (
     "m",
     "last_row",
     "a_row",
+    "a_step",
+    "a_unit",  # bytes of a tile's rows where they are packed, 0 if they are not
+    "a_run",
+    "size",
     "c_row",
     "b_step",  # along the depth, across columns, and from run to run
     "b_column",
@@ -53,6 +61,7 @@ WORDS = (
     "touch_rows",  # of c that are asked for before each tile, 0 for none
     # pointers
     "touch",
+    "pack_rows",
     "batch",
     "row",
     "loop",
@@ -60,6 +69,7 @@ WORDS = (
 VARIANT = (  # packed: 1 before the tiles, 2 by the first tile
     "strip_row",
     "slot",
+    "slots",  # of the strip, for each panel
     "active",
     "packed",
     "direct",
@@ -75,6 +85,7 @@ VARIANT = (  # packed: 1 before the tiles, 2 by the first tile
 """What full panels and the one at the edge have each for themselves."""
 _POINTERS = (
     "touch",
+    "pack_rows",
     "batch",
     "row",
     "loop",
@@ -229,86 +240,111 @@ def _call(builder: Builder, function: Value, values: Sequence[Value]) -> None:
 
 
 def _item_text(module: Module) -> str:
-    """One item: its rows by one panel."""
+    """One item: its rows by some panels."""
     builder = Builder(module)
     table = _Table(builder)
     zero, one = builder.const("i64", 0), builder.const("i64", 1)
-    builder.entry.append(f"%panel = alloca [{PANEL_BYTES} x i8], align 64")
-    builder.entry.append(f"%strip = alloca [{STRIP_BYTES} x i8], align 64")
+    for name, size in (("panel", PANEL_BYTES), ("strip", STRIP_BYTES), ("rows", ROWS_BYTES)):
+        builder.entry.append(f"%{name} = alloca [{size} x i8], align 64")
     a, b, c = (builder.load(builder.gep("%pointers", "ptr", place), "ptr").text for place in range(3))
 
     # Which item it is.
-    rest, panel = _divided(builder, Value("%item", "i64"), table["panels"])
+    rest, group = _divided(builder, Value("%item", "i64"), table["groups"])
     batch, block_of_rows = _divided(builder, rest, table["row_blocks"])
     moves = _places(builder, table["batch"], table["batch_levels"], batch)
-    a = _moved(builder, a, moves[0])
-    b = _moved(builder, b, moves[1], builder.bin("mul", panel, table["b_panel"]))
-    c = _moved(builder, c, moves[2], builder.bin("mul", panel, table["c_panel"]))
-    edge = builder.cast("zext", builder.icmp("sge", panel, table["full"]), "i64")
-    variant = {key: table.variant(key, edge) for key in VARIANT}
-    packed, direct = (builder.icmp("ne", variant[key], zero) for key in ("packed", "direct"))
-    by_tile = builder.icmp("eq", variant["packed"], builder.const("i64", 2))
-    apart = builder.icmp("eq", variant["packed"], one)
-    column = builder.bin("mul", panel, table["width"])
+    a, b, c = (_moved(builder, pointer, move) for pointer, move in zip((a, b, c), moves, strict=True))
+    first_panel = builder.bin("mul", group, table["together_panels"])
+    after_panel = builder.intrinsic("smin", builder.bin("add", first_panel, table["together_panels"]), table["panels"])
     first = builder.bin("mul", block_of_rows, table["row_units"])
     after = builder.intrinsic("smin", builder.bin("add", first, table["row_units"]), table["units"])
-    loops, blocks, row_levels, per_outer = table["loops"], table["blocks"], table["row_levels"], table["per_outer"]
-    rows, m, last_row, a_row, c_row = (table[key] for key in ("rows", "m", "last_row", "a_row", "c_row"))
-    loop_levels, c_column, touch_rows = table["loop_levels"], table["c_column"], table["touch_rows"]
-    only_matrix = builder.icmp("eq", row_levels, zero)
+    loops, blocks, per_outer = table["loops"], table["blocks"], table["per_outer"]
+    only_matrix = builder.icmp("eq", table["row_levels"], zero)
+    a_unit = table["a_unit"]
+    packs_rows = builder.icmp("ne", a_unit, zero)
+    row_bytes = builder.bin("mul", table["rows"], table["size"])
+    first_outer, _ = _divided(builder, first, per_outer)
+    last_outer, _ = _divided(builder, builder.bin("sub", after, one), per_outer)
+    after_outer = builder.bin("add", last_outer, one)
+
+    def tile_at(unit: Value) -> tuple[Value, Value, list[Value], Value]:
+        """The outer entry of a unit, its first row, where they lie, and the first row of its tile."""
+        outer, tile = _divided(builder, unit, builder.select(only_matrix, builder.const("i64", 1 << 30), per_outer))
+        start = builder.bin("mul", tile, table["rows"])
+        # The last tile may begin earlier than its first row, and overlap the one before it.
+        base = builder.intrinsic("smin", start, table["last_row"])
+        return outer, start, _places(builder, table["row"], table["row_levels"], outer), base
 
     with builder.loop(zero, loops) as loop, builder.loop(zero, blocks) as block:
-        moves = _places(builder, table["loop"], loop_levels, loop)
+        moves = _places(builder, table["loop"], table["loop_levels"], loop)
         here_a = _moved(builder, a, moves[0], builder.bin("mul", block, table["block_a"]))
-        here_b = _moved(builder, b, moves[1], builder.bin("mul", block, table["block_b"]))
+        block_b = _moved(builder, b, moves[1], builder.bin("mul", block, table["block_b"]))
         last = builder.icmp("eq", block, builder.bin("sub", blocks, one))
         depth = builder.select(last, table["depth_last"], table["depth"])
         runs = builder.select(last, table["runs_last"], table["runs"])
-        strides = builder.select(last, variant["strides_last"], variant["strides"])
-        with builder.when(apart), builder.loop(zero, runs) as run:
-            row = variant["strip_row"]
-            source = _moved(builder, here_b, builder.bin("mul", run, table["b_run"]))
-            target = _moved(builder, "%panel", builder.bin("mul", builder.bin("mul", run, depth), row))
-            given = [Value(source, "ptr"), table["b_step"], table["b_column"], Value(target, "ptr"), depth]
-            _call(builder, variant["pack"], [*given, variant["active"], row])
-        right = builder.select(packed, Value("%panel", "ptr"), Value(here_b, "ptr"))
-        start_tile, start_strides = (
-            variant["first"],
-            builder.select(last, variant["first_strides_last"], variant["first_strides"]),
-        )
         more = builder.icmp("ne", builder.bin("or", loop, block), zero)
         final = builder.bin("and", last, builder.icmp("eq", loop, builder.bin("sub", loops, one)))
-        ends = builder.bin("and", final, builder.icmp("sgt", touch_rows, zero))
-        final = builder.bin("and", final, builder.bin("xor", direct, builder.const("i1", 1)))
-        with builder.loop(first, after) as unit:
-            number = builder.select(only_matrix, builder.const("i64", 1 << 30), per_outer)
-            outer, tile = _divided(builder, unit, number)
-            moves = _places(builder, table["row"], row_levels, outer)
-            start = builder.bin("mul", tile, rows)
-            # The last tile may begin earlier than its first row, and overlap the one before it.
-            base = builder.intrinsic("smin", start, last_row)
-            left = _moved(builder, here_a, moves[0], builder.bin("mul", base, a_row))
-            there = _moved(builder, c, moves[2])
-            slot = _moved(builder, "%strip", builder.bin("mul", builder.bin("sub", unit, first), variant["slot"]))
-            straight = _moved(builder, there, builder.bin("mul", base, c_row))
-            given = [Value(straight, "ptr"), c_row, touch_rows, variant["strip_row"]]
-            with builder.when(ends):
-                _call(builder, table["touch"], given)
-            aim = builder.select(direct, Value(straight, "ptr"), Value(slot, "ptr"))
-            # The first tile may be one that packs: it reads the matrix itself, and those after it what it has packed.
-            packs = builder.bin("and", builder.icmp("eq", unit, first), by_tile)
-            function = builder.select(packs, start_tile, variant["tile"])
-            where = builder.select(packs, Value(here_b, "ptr"), right)
-            how = builder.select(packs, start_strides, strides)
-            _call(builder, function, [Value(left, "ptr"), where, aim, how, more, Value("%panel", "ptr")])
-            with builder.when(final):
-                inside = builder.intrinsic("smin", rows, builder.bin("sub", m, start))
-                shift = builder.bin("mul", builder.bin("sub", start, base), variant["strip_row"])
-                at_c = _moved(builder, there, builder.bin("mul", start, c_row))
-                flat = builder.bin("add", builder.bin("mul", outer, m), start)
-                given = [Value("%pointers", "ptr"), Value(at_c, "ptr"), Value(_moved(builder, slot, shift), "ptr")]
-                given += [variant["strip_row"], flat, inside, column, batch, variant["active"], c_row, c_column]
-                _call(builder, variant["finish"], given)
+        with builder.when(packs_rows), builder.loop(first_outer, after_outer) as outer:
+            # The units of the item in one entry of the outer axes: they lie side by side.
+            begin = builder.bin("mul", outer, per_outer)
+            end = builder.intrinsic("smin", after, builder.bin("add", begin, per_outer))
+            unit = builder.intrinsic("smax", first, begin)
+            start = builder.bin("mul", builder.bin("sub", unit, begin), table["rows"])
+            moves = _places(builder, table["row"], table["row_levels"], outer)
+            left = _moved(builder, here_a, moves[0], builder.bin("mul", start, table["a_row"]))
+            room = _moved(builder, "%rows", builder.bin("mul", builder.bin("sub", unit, first), a_unit))
+            final_row, count = builder.bin("sub", table["last_row"], start), builder.bin("sub", end, unit)
+            with builder.loop(zero, runs) as run:
+                source = _moved(builder, left, builder.bin("mul", run, table["a_run"]))
+                target = _moved(builder, room, builder.bin("mul", builder.bin("mul", run, depth), row_bytes))
+                given = [Value(source, "ptr"), table["a_step"], Value(target, "ptr"), a_unit, depth, count, final_row]
+                _call(builder, table["pack_rows"], given)
+        with builder.loop(first_panel, after_panel) as panel:
+            edge = builder.cast("zext", builder.icmp("sge", panel, table["full"]), "i64")
+            variant = {key: table.variant(key, edge) for key in VARIANT}
+            packed, direct = (builder.icmp("ne", variant[key], zero) for key in ("packed", "direct"))
+            by_tile = builder.icmp("eq", variant["packed"], builder.const("i64", 2))
+            here_b = _moved(builder, block_b, builder.bin("mul", panel, table["b_panel"]))
+            here_c = _moved(builder, c, builder.bin("mul", panel, table["c_panel"]))
+            slots = builder.bin("mul", builder.bin("sub", panel, first_panel), variant["slots"])
+            strip = _moved(builder, "%strip", slots)
+            strides = builder.select(last, variant["strides_last"], variant["strides"])
+            with builder.when(builder.icmp("eq", variant["packed"], one)), builder.loop(zero, runs) as run:
+                row = variant["strip_row"]
+                source = _moved(builder, here_b, builder.bin("mul", run, table["b_run"]))
+                target = _moved(builder, "%panel", builder.bin("mul", builder.bin("mul", run, depth), row))
+                given = [Value(source, "ptr"), table["b_step"], table["b_column"], Value(target, "ptr"), depth]
+                _call(builder, variant["pack"], [*given, variant["active"], row])
+            right = builder.select(packed, Value("%panel", "ptr"), Value(here_b, "ptr"))
+            first_strides = builder.select(last, variant["first_strides_last"], variant["first_strides"])
+            ends = builder.bin("and", final, builder.icmp("sgt", table["touch_rows"], zero))
+            finishes = builder.bin("and", final, builder.bin("xor", direct, builder.const("i1", 1)))
+            with builder.loop(first, after) as unit:
+                outer, start, moves, base = tile_at(unit)
+                left = _moved(builder, here_a, moves[0], builder.bin("mul", base, table["a_row"]))
+                room = _moved(builder, "%rows", builder.bin("mul", builder.bin("sub", unit, first), a_unit))
+                left = builder.select(packs_rows, Value(room, "ptr"), Value(left, "ptr")).text
+                there = _moved(builder, here_c, moves[2])
+                slot = _moved(builder, strip, builder.bin("mul", builder.bin("sub", unit, first), variant["slot"]))
+                straight = _moved(builder, there, builder.bin("mul", base, table["c_row"]))
+                with builder.when(ends):
+                    given = [Value(straight, "ptr"), table["c_row"], table["touch_rows"], variant["strip_row"]]
+                    _call(builder, table["touch"], given)
+                aim = builder.select(direct, Value(straight, "ptr"), Value(slot, "ptr"))
+                # The first tile may be one that packs: it reads the matrix itself, and those after it what it has packed.
+                packs = builder.bin("and", builder.icmp("eq", unit, first), by_tile)
+                function = builder.select(packs, variant["first"], variant["tile"])
+                where = builder.select(packs, Value(here_b, "ptr"), right)
+                how = builder.select(packs, first_strides, strides)
+                _call(builder, function, [Value(left, "ptr"), where, aim, how, more, Value("%panel", "ptr")])
+                with builder.when(finishes):
+                    inside = builder.intrinsic("smin", table["rows"], builder.bin("sub", table["m"], start))
+                    shift = builder.bin("mul", builder.bin("sub", start, base), variant["strip_row"])
+                    at_c = _moved(builder, there, builder.bin("mul", start, table["c_row"]))
+                    flat = builder.bin("add", builder.bin("mul", outer, table["m"]), start)
+                    column = builder.bin("mul", panel, table["width"])
+                    given = [Value("%pointers", "ptr"), Value(at_c, "ptr"), Value(_moved(builder, slot, shift), "ptr")]
+                    given += [variant["strip_row"], flat, inside, column, batch, variant["active"]]
+                    _call(builder, variant["finish"], [*given, table["c_row"], table["c_column"]])
     builder.line("ret void")
     return builder.function("define internal void @item(ptr %table, ptr %pointers, i64 %item)")
 

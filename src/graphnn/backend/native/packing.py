@@ -46,6 +46,34 @@ def rows_text(module: Module, name: str, kind: str) -> str:
     return builder.function(_HEAD.format(name))
 
 
+LEFT = "ptr noalias %from, i64 %step, ptr noalias %to, i64 %unit, i64 %depth, i64 %units, i64 %last"
+"""What `left_text` is given: as for other packing, and `unit` bytes from tile to tile in the target, their number, and the
+first row of the last one of the matrix."""
+_AHEAD = 12  # steps of the depth, for which packing asks before it reads them
+
+
+def left_text(module: Module, name: str, kind: str, rows: int) -> str:
+    """Pack rows of the left operand that are neighbours in the matrix, for tiles of so many rows.
+
+    All that lies side by side is read at once: steps along the depth are long, and each takes a while to come.
+    """
+    builder = Builder(module)
+    module.declare("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+    zero, step = builder.const("i64", 0), Value("%step", "i64")
+    away = builder.bin("mul", step, builder.const("i64", _AHEAD))
+    with builder.loop(zero, Value("%depth", "i64")) as at:
+        line = builder.gep("%from", "i8", builder.bin("mul", at, step))
+        target = builder.gep("%to", kind, builder.bin("mul", at, builder.const("i64", rows)))
+        with builder.loop(zero, Value("%units", "i64")) as unit:
+            first = builder.bin("mul", unit, builder.const("i64", rows))
+            here = builder.gep(line, kind, builder.intrinsic("smin", first, Value("%last", "i64")))
+            builder.line(f"call void @llvm.prefetch.p0(ptr {builder.gep(here, 'i8', away)}, i32 0, i32 3, i32 1)")
+            found = builder.load(here, kind, rows)
+            builder.store(found, builder.gep(target, "i8", builder.bin("mul", unit, Value("%unit", "i64"))))
+    builder.line("ret void")
+    return builder.function(f"define void @{name}({LEFT})")
+
+
 def masked_load(builder: Builder, pointer: str, kind: str, mask: Value) -> Value:
     """The lanes of a vector for which a mask that is known only at run time holds; the others are zero."""
     vector, lanes = type_text(kind, mask.lanes), mask.lanes

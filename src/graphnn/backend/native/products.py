@@ -215,6 +215,8 @@ def _table(module: Module, p: Product, name: str) -> str:
         "items": plan.items,
         "together": plan.together,
         "chunks": plan.chunks,
+        "groups": plan.groups,
+        "together_panels": plan.group,
         "panels": plan.panels,
         "full": plan.full,
         "width": width,
@@ -228,6 +230,11 @@ def _table(module: Module, p: Product, name: str) -> str:
         "m": p.m,
         "last_row": p.m - plan.shape.rows,
         "a_row": p.a[0] * size,
+        "a_step": p.a[1] * size,
+        "a_unit": plan.a_unit if plan.packs_rows else 0,
+        "a_run": plan.block_a * size,
+        "size": size,
+        "pack_rows": kernels.declare(module, "pack_left", p.kind, plan.shape.rows) if plan.packs_rows else "null",
         "c_row": p.c[0] * size,
         "c_column": p.c[1] * size,
         "touch_rows": plan.shape.rows if plan.touches else 0,
@@ -295,6 +302,7 @@ def _variant(module: Module, p: Product, plan: Plan, vectors: int, active: int, 
     return {
         "strip_row": strip_row,
         "slot": 0 if plan.once else rows * strip_row,
+        "slots": 0 if plan.once else plan.row_units * rows * plan.width * size,
         "active": active,
         "packed": 2 if by_tile else int(packed),
         "direct": int(direct),
@@ -316,7 +324,10 @@ def _strides(module: Module, p: Product, plan: Plan, b_row: int, packed: bool, t
         run, runs = (p.k, length) if plan.by_runs else (length, 1)
         jump = (plan.block_a - p.k * p.a[1]) * size if plan.by_runs else 0
         b_jump = (plan.block_b - p.k * p.b[0]) * size if plan.by_runs and not packed else 0
-        numbers = Strides(p.a[0] * size, p.a[1] * size, jump, b_row, b_jump, t_row, run, runs)
+        row, step = p.a[0] * size, p.a[1] * size
+        if plan.packs_rows:
+            row, step, jump = size, plan.shape.rows * size, 0
+        numbers = Strides(row, step, jump, b_row, b_jump, t_row, run, runs)
         if plan.dots:
             numbers = numbers._replace(rows=p.m, columns=active, b_column=p.b[1] * size)
         found.append(numbers.constant(module))

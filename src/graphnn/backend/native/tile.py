@@ -12,6 +12,10 @@ from typing import NamedTuple
 from graphnn.backend.native.emit import BYTES, Module, type_text
 
 
+_AHEAD = 24
+"""Steps of the depth, for which a tile that packs asks before it reads them."""
+
+
 class Strides(NamedTuple):
     """What a tile has to know about its operands, all in bytes but the two counts.
 
@@ -61,7 +65,12 @@ def tile_text(module: Module, name: str, kind: str, rows: int, vectors: int, pac
         put(f"%s.{what} = getelementptr i64, ptr %s, i64 {place}\n%{what} = load i64, ptr %s.{what}")
     for i in range(rows):
         put(f"%tr{i} = mul i64 %t_row, {i}\n%t{i} = getelementptr i8, ptr %t, i64 %tr{i}")
-        put(f"%ar{i} = mul i64 %row, {i}\n%a{i} = getelementptr i8, ptr %a, i64 %ar{i}")
+    # One pointer serves four rows, by what an address can add: LLVM, left alone, would add up pointers row by row, which
+    # takes places of the multiplications. It must not see what these registers have to do with each other.
+    groups = range(-(-rows // 4))
+    put(f"%row3 = mul i64 %row, 3\n%ahead = mul i64 %b_step, {_AHEAD}")
+    for g in groups:
+        put(f"%ar{g} = mul i64 %row, {4 * g}\n%a{g} = getelementptr i8, ptr %a, i64 %ar{g}")
     put("br i1 %more, label %old, label %start\nold:")
     for i, j in grid:
         put(f"%tp{i}.{j} = getelementptr {vector}, ptr %t{i}, i64 {j}")
@@ -75,18 +84,28 @@ def tile_text(module: Module, name: str, kind: str, rows: int, vectors: int, pac
     put("%left = phi i64 [%depth, %start], [%less, %loop], [%depth, %next]")
     put("%run = phi i64 [%runs, %start], [%run, %loop], [%fewer, %next]")
     put("%pb = phi ptr [%b, %start], [%pb1, %loop], [%pb2, %next]")
-    put("%at = phi i64 [0, %start], [%at1, %loop], [%at2, %next]")
-    if packs:
+    for g in groups:
+        put(f"%pa{g}.0 = phi ptr [%a{g}, %start], [%pa{g}.1, %loop], [%pa{g}.2, %next]")
+    if packs:  # where the matrix is far away, what is read later has to be asked for now
+        module.declare("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
         put("%pt = phi ptr [%to, %start], [%pt1, %loop], [%pt1, %next]")
+    for g in groups:
+        put(_apart(f"pa{g}", f"%pa{g}.0"))
     for j in range(vectors):
         put(f"%bp{j} = getelementptr {vector}, ptr %pb, i64 {j}\n%b{j} = load {vector}, ptr %bp{j}, align {size}")
         if packs:
             put(f"%q{j} = getelementptr {vector}, ptr %pt, i64 {j}\nstore {vector} %b{j}, ptr %q{j}, align {size}")
+            if j * lanes * size % 64 == 0:
+                put(f"%far{j} = getelementptr i8, ptr %bp{j}, i64 %ahead")
+                put(f"call void @llvm.prefetch.p0(ptr %far{j}, i32 0, i32 3, i32 1)")
     fma = f"@llvm.fma.{'' if lanes == 1 else f'v{lanes}'}{'f32' if kind == 'float' else 'f64'}"
     if module.fma:
         module.declare(f"declare {vector} {fma}({vector}, {vector}, {vector})")
     for i in range(rows):
-        put(f"%x{i} = getelementptr i8, ptr %a{i}, i64 %at\n%e{i} = load {kind}, ptr %x{i}, align {size}")
+        away = ("0", "%row", f"%row2.{i}", "%row3")[i % 4]
+        if i % 4 == 2:
+            put(f"{away} = shl i64 %row, 1")
+        put(f"%x{i} = getelementptr i8, ptr %pa{i // 4}, i64 {away}\n%e{i} = load {kind}, ptr %x{i}, align {size}")
         if lanes > 1:
             put(f"%f{i} = insertelement {vector} undef, {kind} %e{i}, i32 0")
             put(f"%r{i} = shufflevector {vector} %f{i}, {vector} undef, <{lanes} x i32> zeroinitializer")
@@ -99,14 +118,23 @@ def tile_text(module: Module, name: str, kind: str, rows: int, vectors: int, pac
     put("%pb1 = getelementptr i8, ptr %pb, i64 %b_step\n%less = add i64 %left, -1\n%same = icmp ne i64 %less, 0")
     if packs:
         put(f"%pt1 = getelementptr {vector}, ptr %pt, i64 {vectors}")
-    put("%at1 = add i64 %at, %step\nbr i1 %same, label %loop, label %next\nnext:")
+    for g in groups:
+        put(f"%pa{g}.1 = getelementptr i8, ptr %pa{g}, i64 %step")
+    put("br i1 %same, label %loop, label %next\nnext:")
     put("%pb2 = getelementptr i8, ptr %pb1, i64 %b_jump\n%fewer = add i64 %run, -1\n%again = icmp ne i64 %fewer, 0")
-    put("%at2 = add i64 %at1, %jump\nbr i1 %again, label %loop, label %out\nout:")
+    for g in groups:
+        put(f"%pa{g}.2 = getelementptr i8, ptr %pa{g}.1, i64 %jump")
+    put("br i1 %again, label %loop, label %out\nout:")
     for i, j in grid:
         put(f"%w{i}.{j} = getelementptr {vector}, ptr %t{i}, i64 {j}")
         put(f"store {vector} %n{i}.{j}, ptr %w{i}.{j}, align {size}")
     put("ret void\n}")
     return "\n".join(lines)
+
+
+def _apart(name: str, value: str) -> str:
+    """A copy of a pointer of which LLVM knows nothing; it costs no instruction."""
+    return f'%{name} = call ptr asm "", "=r,0"(ptr {value})'
 
 
 def dots_text(module: Module, name: str, kind: str) -> str:
