@@ -1,5 +1,10 @@
 """Loops and choices in native code against NumPy."""
 
+import signal
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 
@@ -87,3 +92,191 @@ def test_a_loop_that_numpy_has_to_take_part_in():
     mine, other = (gn.function([x], [last, stack], backend=name)(value) for name in ("native", "numpy"))
     for a, b in zip(mine, other, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+# --- where stacks lie ---
+
+
+def before_and_after(h, e):
+    new = gn.tanh(h * 0.5 + e)
+    return new, (h, new)
+
+
+def only_before(h, e):
+    return gn.tanh(h * 0.5 + e), (h,)
+
+
+def before_twice(h, e):
+    return gn.tanh(h * 0.5 + e), (h, h)
+
+
+def parts_of_one(h, e):
+    z = gn.concat([h + e, h * e, h - e], axis=1)
+    a, b, c = gn.split(z, 3, axis=1)
+    return gn.tanh(a + b * c), (a, c, gn.permute_dims(b, (1, 0)))
+
+
+def one_row_of_many(h, e):
+    z = gn.concat([h + e, h * e, h - e], axis=0)
+    return gn.tanh(z[:3] + z[-3:]), (z[1], z[2])
+
+
+def element_itself(h, e):
+    return h + e, (e, e[:, 1:], e * 2)
+
+
+def carried_part(h, e):
+    z = gn.exp(-gn.abs(gn.concat([h, e], axis=1)))
+    return z[:, :4], (z, z[:, 2:6], z[:, :4])
+
+
+STEPS = [before_and_after, only_before, before_twice, parts_of_one, one_row_of_many, element_itself, carried_part]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("length", [1, 2, 5])
+@pytest.mark.parametrize("step", STEPS)
+def test_what_is_stacked(step, length, reverse):
+    x, h0 = gn.placeholder("x", (length, 3, 4)), gn.placeholder("h0", (3, 4))
+    last, stacks = gn.scan(step, h0, x, reverse=reverse)
+    loss = sum(gn.sum(gn.sin(node)) for node in (last, *stacks))
+    values = [RNG.standard_normal(shape).astype("f4") for shape in ((length, 3, 4), (3, 4))]
+    both([x, h0], [last, *stacks, loss, *gn.grad(loss, [h0, x])], values)
+    both([x, h0], [gn.sum(stacks[-1] * 2, axis=0), last], values)
+
+
+@pytest.mark.parametrize("order", [(1, 0, 2), (2, 0, 1), (2, 1, 0)])
+def test_elements_are_read_where_they_are(order):
+    shape = tuple((5, 3, 4)[order.index(i)] for i in range(3))
+    x, w = gn.placeholder("x", shape), gn.parameter("w", RNG.standard_normal((4, 4)).astype("f4"))
+    y = gn.permute_dims(x, order)  # (5, 3, 4)
+    last, stack = gn.scan(lambda h, e: (gn.tanh(e @ w + h + e[::-1]), h[:, :2] * e[:, 1:3]), gn.zeros((3, 4)), y)
+    both([x], [last, stack, *gn.grad(gn.sum(last * 3) + gn.sum(stack), [x, w])], [RNG.normal(size=shape).astype("f4")])
+
+
+def test_a_state_that_a_loop_moves_on():
+    x, h = gn.placeholder("x", (4, 3)), gn.state("h", np.ones(3, "float32"))
+    last, stack = gn.scan(lambda h, e: (h * 0.5 + e, h), h, x)
+    f = gn.function([x], stack, updates={h: last}, backend="native")
+    arrays, state = RNG.standard_normal((3, 4, 3)).astype("f4"), np.ones(3, "f4")
+    for array in arrays:
+        expected = []
+        for row in array:
+            expected.append(state)
+            state = state * np.float32(0.5) + row
+        np.testing.assert_allclose(f(array), expected, rtol=1e-6)
+        np.testing.assert_allclose(h.value, state, rtol=1e-6)
+
+
+def test_gates_are_stacked_as_they_are_computed():
+    x, h0 = gn.placeholder("x", (6, 3, 16)), gn.placeholder("h0", (3, 4))
+    w = gn.parameter("w", RNG.standard_normal((4, 16)).astype("f4"))
+
+    def cell(carried, z):
+        h, c = carried
+        i, f, g, o = gn.split(z + h @ w, 4, axis=-1)
+        c = gn.sigmoid(f) * c + gn.sigmoid(i) * gn.tanh(g)
+        h = gn.sigmoid(o) * gn.tanh(c)
+        return (h, c), h
+
+    _, hs = gn.scan(cell, (h0, h0), x)
+    outputs = gn.grad(gn.sum(hs * hs), [w, h0, x])
+    values = [RNG.standard_normal(shape).astype("f4") for shape in ((6, 3, 16), (3, 4))]
+    both([x, h0], outputs, values)
+    f = gn.function([x, h0], outputs, backend="native")
+    f(*values)
+    steps = [part for part in f.llvm.split("define") if ".step0(" in part.partition("{")[0]]
+    assert len(steps) == 2  # forwards: a product and the gates; backwards the gates and a product
+    assert all(step.count("call void @") == 2 for step in steps)
+
+
+def test_equal_loops_share_their_code():
+    x, w, u = gn.placeholder("x", (5, 3, 4)), gn.placeholder("w", (4, 4)), gn.placeholder("u", (4, 4))
+    y = x
+    for weights in (w, u):
+        _, y = gn.scan(lambda h, e, weights=weights: ((h := gn.tanh(e + h @ weights)), h), gn.zeros((3, 4)), y)
+    values = [RNG.standard_normal(shape).astype("f4") for shape in ((5, 3, 4), (4, 4), (4, 4))]
+    both([x, w, u], [y], values)
+    f = gn.function([x, w, u], y, backend="native")
+    f(*values)
+    assert f.llvm.count("define internal i32 @scan") == 1
+
+
+# --- loops without a fixed end ---
+
+
+def doubled(v):
+    return gn.while_loop(lambda v: gn.max(v) < 100, lambda v: v * 2 + 1, v)
+
+
+def newton(a):
+    def step(carry):
+        i, x, _ = carry
+        return i + 1, 0.5 * (x + a / x), x
+
+    def going(carry):
+        i, x, before = carry
+        return gn.logical_and(i < 50, gn.any(gn.abs(x - before) > 1e-6))
+
+    return gn.while_loop(going, step, (0, a, a + 1))
+
+
+def fibonacci(v):
+    return gn.while_loop(lambda c: gn.sum(c[1]) < 1000, lambda c: (c[1], c[0] + c[1]), (v, v * 2))
+
+
+def nested(v):
+    def step(carry):
+        i, t = carry
+        t, rows = gn.scan(lambda t, row: (t * 0.5 + row, t), t, gn.stack([t, t + 1, t * 2]))
+        t = gn.cond(gn.sum(t) > 3, lambda t: t - 1, lambda t: t + 0.25, t)
+        return i + 1, gn.while_loop(lambda t: gn.max(t) > 2, lambda t: t * 0.75, t) + rows[0] * 0.1
+
+    return gn.while_loop(lambda c: c[0] < 7, step, (0, v))
+
+
+@pytest.mark.parametrize("loop", [doubled, newton, fibonacci, nested])
+@pytest.mark.parametrize("start", [0.5, 3.0, 400.0])
+def test_a_loop_as_long_as_a_condition_holds(loop, start):
+    x = gn.placeholder("x", (3, 4), "float64")
+    made = loop(x)
+    outputs = list(made) if isinstance(made, tuple) else [made]
+    both([x], outputs, [start + np.arange(12.0).reshape(3, 4) / 7])
+    both([x], [gn.jvp(outputs[-1], x, gn.ones((3, 4), dtype="float64"))], [start + np.arange(12.0).reshape(3, 4) / 7])
+
+
+def test_elements_that_leave_a_loop_one_after_the_other():
+    x = gn.placeholder("x", (5,), "float64")
+
+    def steps(v):
+        return gn.while_loop(lambda c: c[1] < 100, lambda c: (c[0] + 1, c[1] * c[1]), (0, v))
+
+    both([x], list(gn.vmap(steps)(x)), [np.array([1.5, 2.0, 99.0, 100.0, 7.0])])
+
+
+def test_an_index_out_of_range_in_a_loop_without_a_fixed_end():
+    table, i = gn.parameter("table", np.arange(1.0, 6.0)), gn.placeholder("i", (), "int64")
+    zero = gn.constant(0.0, "float64")
+    made = gn.while_loop(lambda c: c[1] < 50, lambda c: (c[0] + 1, c[1] + gn.take(table, c[0], axis=0)), (i, zero))
+    f = gn.function([i], made[1], backend="native")
+    with pytest.raises(gn.IndexRangeError, match="index 5 is out of bounds for axis 0 with size 5"):
+        f(2)
+
+
+def test_control_c_ends_a_loop_that_would_not_end():
+    code = (
+        "import numpy as np, graphnn as gn\n"
+        "x = gn.placeholder('x', (3,))\n"
+        "f = gn.function([x], gn.while_loop(lambda v: gn.max(v) < 1e9, lambda v: v * 0.5, x), backend='native')\n"
+        "f(np.full(3, 2e9, 'float32'))\n"
+        "try:\n    print('begun', flush=True)\n    f(np.ones(3, 'float32'))\n"
+        "except KeyboardInterrupt:\n    print('interrupted')\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "begun\n"
+            time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+            assert process.communicate(timeout=30)[0] == "interrupted\n"
+        finally:
+            process.kill()

@@ -20,7 +20,8 @@ from graphnn.ops.movement import BroadcastTo
 from graphnn.ops.random import Advance, RandomBits
 from graphnn.rewrite import loops
 from graphnn.rewrite.engine import Context, Keep, Step, replace
-from graphnn.rewrite.products import products_out
+from graphnn.rewrite.products import products_out, turn_weights
+from graphnn.rewrite.recompute import less_stacked
 
 FOLD_LIMIT = 1 << 16
 """How many elements a folded constant may have, unless it takes the place of as many."""
@@ -69,14 +70,18 @@ def share_loops(outputs: Sequence[Node], context: Context) -> list[Node]:
     """Loops that read the same -> one, and what nobody reads is not carried: the reverse pass repeats nothing."""
     if not _has_bodies(outputs, context):
         return list(outputs)
-    return loops.prune(loops.fuse(outputs, lambda ends: intern(ends, Context())))
+    return loops.prune(loops.fuse(outputs, _merged))
+
+
+def _merged(outputs: Sequence[Node]) -> list[Node]:
+    return intern(outputs, Context())
 
 
 def less_in_loops(outputs: Sequence[Node], context: Context) -> list[Node]:
-    """What is the same in every step, and products that need not wait for the step before, leave the loop."""
+    """What is the same in every step, and products that need not wait for the step before, leave the loop; less is stacked."""
     if not _has_bodies(outputs, context):
         return list(outputs)
-    return loops.prune(products_out(loops.hoist(outputs)))
+    return loops.prune(turn_weights(products_out(loops.hoist(loops.prune(less_stacked(outputs, _merged))))))
 
 
 def intern(outputs: Sequence[Node], context: Context) -> list[Node]:

@@ -9,17 +9,17 @@ from __future__ import annotations
 import string
 from collections.abc import Sequence
 
-from graphnn.ir.body import Body, depending, symbols_like
+from graphnn.ir.body import Body, depending, symbol, symbols_like
 from graphnn.ir.dims import product
 from graphnn.ir.graph import topological
-from graphnn.ir.node import Node
+from graphnn.ir.node import Node, build
 from graphnn.ir.rebuild import substitute, transform
 from graphnn.ir.source import apart, on_behalf_of
 from graphnn.ir.spec import Bundle
 from graphnn.ops.arithmetic import Add
 from graphnn.ops.contraction import Contract
 from graphnn.ops.host import Barrier
-from graphnn.ops.movement import Reshape, broadcast_to
+from graphnn.ops.movement import PermuteDims, Reshape, broadcast_to
 from graphnn.ops.reduction import Sum
 from graphnn.ops.results import Result, results
 from graphnn.transform.batching import batch
@@ -28,6 +28,8 @@ from graphnn.transform.loops import Scan
 
 _MOST = 4
 """What is stacked for a product outside may be so many times as large as the product."""
+_ROWS, _LARGE, _STEPS = 128, 4096, 4
+"""A product with so few rows and so large a matrix, done so many times, is worth transposing the matrix for."""
 
 
 def products_out(outputs: Sequence[Node]) -> list[Node]:
@@ -176,6 +178,71 @@ class _Split:
     def stacked(self, node: Node, is_batched: bool) -> Node:
         """A value for all steps; one result of an inner loop may be the same in every step where another one is not."""
         return node if is_batched else broadcast_to(node, (self.op.length, *node.shape))
+
+
+def turn_weights(outputs: Sequence[Node]) -> list[Node]:
+    """Matrices that the products of a scan read by columns, as h @ w.mT does -> transposed once, before the loop.
+
+    A product with few rows takes long to read a matrix by columns, compared with what it computes from it.
+    """
+
+    def visit(node: Node, inputs: tuple[Node, ...]) -> Node | None:
+        op = node.op
+        if not isinstance(op, Scan) or not isinstance(op.length, int) or op.length < _STEPS:
+            return None
+        fixed, rest = op.body.inputs[: op.consts], op.body.inputs[op.consts :]
+        turned: dict[tuple[Node, tuple[int, ...]], Node] = {}
+        replaced: dict[Node, Node] = {}
+        known = set(fixed)
+        for reader in op.body.nodes:
+            for number in (0, 1) if isinstance(reader.op, Contract) else ():
+                w = reader.inputs[number]
+                order = _better_order(reader, number) if w in known else None
+                if order is None:
+                    continue
+                shape = tuple([w.shape[axis] for axis in order])
+                with apart():
+                    inner = turned.setdefault((w, order), symbol(w.label, w.spec.with_shape(shape)))
+                replaced[reader] = _with_operand(reader, number, inner, order)
+                break
+        if not turned:
+            return None
+        with on_behalf_of(node):
+            outer = dict(zip(fixed, inputs, strict=False))
+            before = [PermuteDims(order)(outer[w]) for w, order in turned]
+        body = Body([*fixed, *turned.values(), *rest], substitute(op.body.outputs, replaced))
+        small = Scan(body, op.consts + len(turned), op.carries, op.length, op.reverse)
+        return build(small, (*inputs[: op.consts], *before, *inputs[op.consts :]), node.spec, like=node)  # type: ignore[no-any-return]
+
+    new = transform(outputs, visit)
+    return [new[node] for node in outputs]
+
+
+def _better_order(node: Node, number: int) -> tuple[int, ...] | None:
+    """The order of the axes of an operand in which few rows that meet it read it row by row; None where it has it."""
+    op = node.op
+    assert isinstance(op, Contract)
+    (mine, theirs), (w, other) = (op.left, op.right), node.inputs
+    if number == 1:
+        mine, theirs, w, other = theirs, mine, other, w
+    summed = [axis for axis, letter in enumerate(mine) if letter not in op.result]
+    free = [axis for axis, letter in enumerate(mine) if letter not in theirs]
+    rows = product([size for letter, size in zip(theirs, other.shape, strict=True) if letter not in mine])
+    size = product(w.shape)
+    if not (isinstance(rows, int) and isinstance(size, int) and 4 < rows <= _ROWS and size >= _LARGE):
+        return None
+    if len(summed) + len(free) < len(mine) or not free or len(mine) - 1 not in summed:
+        return None
+    return (*summed, *free)
+
+
+def _with_operand(node: Node, number: int, operand: Node, order: Sequence[int]) -> Node:
+    op = node.op
+    assert isinstance(op, Contract)
+    letters, operands = [op.left, op.right], list(node.inputs)
+    letters[number], operands[number] = "".join([letters[number][axis] for axis in order]), operand
+    with on_behalf_of(node):
+        return Contract(letters[0], letters[1], op.result)(*operands)
 
 
 def _users(ends: Sequence[Node]) -> dict[Node, list[Node]]:

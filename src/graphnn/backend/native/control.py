@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from graphnn.backend.native import kernels
 from graphnn.backend.native.build import Items, Reading, items_of, part_items
 from graphnn.backend.native.emit import Builder, Module, Value
 from graphnn.backend.native.items import Access, Item, Kernel, View, contiguous, is_whole, whole
@@ -20,9 +21,11 @@ from graphnn.ir.body import Body
 from graphnn.ir.node import Node
 from graphnn.ir.spec import Bundle
 from graphnn.transform.branches import Switch
-from graphnn.transform.loops import Scan
+from graphnn.transform.loops import Scan, While
 
 _ALIGNMENT = 64
+_ASK = 1 << 20
+"""A loop without a fixed end asks whether it was interrupted after computing about so many elements."""
 
 
 class _Inner(NamedTuple):
@@ -167,7 +170,7 @@ def _(op: Scan, node: Node, views: Sequence[View], maker: Any) -> list[View] | N
             _copy(b, out[i], pair[(length - 1) % 2], sizes[i])
         return _function(b, name, 1 + len(sources) + len(parts) + len(constants))
 
-    _finish(anchor, parts, sources, own, ("scan", anchor), text)
+    _finish(anchor, parts, sources, own, ("scan", op, *[source.strides for source in sources[k:]]), text)
     return stacks.views(parts, length)
 
 
@@ -245,6 +248,86 @@ class _Stacks:
 
 
 @lower_bundle.register
+def _(op: While, node: Node, views: Sequence[View], maker: Any) -> list[View] | None:
+    if any(0 in operand.shape for operand in node.inputs):
+        return None
+    body, condition = program_of(op.body), program_of(op.condition)
+    if body is None or condition is None:
+        return None
+    sources = [_readable(maker, view, operand) for view, operand in zip(views, node.inputs, strict=True)]
+    room = _Room()
+    inners = [_inner(condition, room), _inner(body, room)]
+    answer, sizes = room.take(1), [item.bytes for item in body.ends]
+    pairs = [(room.take(size), room.take(size)) for size in sizes]
+    anchor, parts = part_items(maker, node, room.size, sources, _parts_of(node))
+    constants = [_constants(condition), _constants(body)]
+    own = [maker.fixed(item) for group in constants for item in group]
+    # Asking takes as long as some thousands of elements.
+    often = max(1, _ASK // max(1, sum(item.size for item in body.items)))
+    often = 1 << (often.bit_length() - 1)
+
+    def text(name: str, module: Module) -> str:
+        condition.emit(module, f"{name}.condition")
+        body.emit(module, f"{name}.step")
+        b = Builder(module)
+        count = 1 + len(sources) + len(parts)
+        tables = []
+        for inner, group in zip(inners, constants, strict=True):
+            tables.append(_begin(b, inner, {item: f"%p{count + j}" for j, item in enumerate(group)}))
+            count += len(group)
+            for i in range(op.consts):
+                _put(b, f"%p{1 + i}", inner.program.places[inner.program.given[i]], tables[-1])
+        found = b.gep("%p0", "i8", answer)
+        _put(b, found, condition.places[condition.ends[0]], tables[0])
+        buffers = [[Value(b.gep("%p0", "i8", place), "ptr") for place in pair] for pair in pairs]
+        b.entry.append("%steps = alloca i64")
+        b.store(b.const("i64", 0), "%steps")
+        b.line("br label %ask")
+        b.label("ask")
+        number = b.load("%steps", "i64")
+        begins = b.icmp("eq", number, b.const("i64", 0))
+        odd = b.icmp("ne", b.bin("and", number, b.const("i64", 1)), b.const("i64", 0))
+        now = []
+        for i, (one, two) in enumerate(buffers):
+            start = Value(f"%p{1 + op.consts + i}", "ptr")
+            now.append(b.select(begins, start, b.select(odd, one, two)).text)
+            for inner, table in zip(inners, tables, strict=True):
+                _put(b, now[i], inner.program.places[inner.program.given[op.consts + i]], table)
+            _put(b, b.select(odd, two, one).text, body.places[body.ends[i]], tables[1])
+        _run(b, inners[0], tables[0])
+        b.line(f"br {b.load(found, condition.ends[0].kind).typed}, label %go, label %done")
+        b.label("go")
+        _run(b, inners[1], tables[1])
+        following = b.bin("add", number, b.const("i64", 1))
+        b.store(following, "%steps")
+        with b.when(b.icmp("eq", b.bin("and", following, b.const("i64", often - 1)), b.const("i64", 0))):
+            _end_if_interrupted(b)
+        b.line("br label %ask")
+        b.label("done")
+        for i, pointer in enumerate(now):
+            _copy(b, f"%p{1 + len(sources) + i}", pointer, sizes[i])
+        return _function(b, name, count)
+
+    _finish(anchor, parts, sources, own, ("while", op), text)
+    return [whole(item) for item in parts]
+
+
+def _end_if_interrupted(b: Builder) -> None:
+    """Fail if Ctrl-C was pressed: Python, told so again, raises KeyboardInterrupt as soon as it runs."""
+    for head in kernels.PYTHON.values():
+        b.module.declare(f"declare {head}")
+    held, pressed = b.fresh("held"), b.fresh("pressed")
+    b.line(f"{held} = call i32 @PyGILState_Ensure()\n{pressed} = call i32 @PyOS_InterruptOccurred()")
+    yes = b.icmp("ne", Value(pressed, "i32"), b.const("i32", 0))
+    with b.when(yes):
+        b.line("call void @PyErr_SetInterrupt()")
+    b.line(f"call void @PyGILState_Release(i32 {held})")
+    on = b.fresh("on")[1:]
+    b.line(f"br {yes.typed}, label %failed, label %{on}")
+    b.label(on)
+
+
+@lower_bundle.register
 def _(op: Switch, node: Node, views: Sequence[View], maker: Any) -> list[View] | None:
     found = [program_of(body) for body in op.bodies]
     programs = [program for program in found if program is not None]
@@ -286,7 +369,7 @@ def _(op: Switch, node: Node, views: Sequence[View], maker: Any) -> list[View] |
         b.label("done")
         return _function(b, name, count)
 
-    _finish(anchor, parts, sources, own, ("switch", anchor), text)
+    _finish(anchor, parts, sources, own, ("switch", op), text)
     return [whole(item) for item in parts]
 
 
@@ -313,6 +396,7 @@ def _finish(
     key: Any,
     text: Callable[[str, Module], str],
 ) -> None:
+    """The kernel of an operation with bodies; equal ones, wherever they are, share their code."""
     pointers = (
         (anchor, 0), *[(view.item, view.offset) for view in sources], *[(item, 0) for item in (*parts, *own)],
     )  # fmt: skip

@@ -29,6 +29,13 @@ _KINDS: dict[str, tuple[str, Callable[..., str]]] = {
     "touch": ("ptr, i64, i64, i64", driver.touch_text),
     "run": ("ptr, ptr", driver.run_text),
 }
+PYTHON = {
+    "PyGILState_Ensure": "i32 @PyGILState_Ensure()",
+    "PyGILState_Release": "void @PyGILState_Release(i32)",
+    "PyOS_InterruptOccurred": "i32 @PyOS_InterruptOccurred()",
+    "PyErr_SetInterrupt": "void @PyErr_SetInterrupt()",
+}
+"""Functions of Python that native code calls, with their heads."""
 _LEVELS = {"run": 0}
 """What is not worth LLVM's time: it would take longer to optimise than it ever takes to run."""
 _BUNDLES = (
@@ -53,6 +60,10 @@ def link(text: str) -> None:
     """Make the kernels that a text mentions known to the linker; those this process lacks are compiled."""
     if "@graphnn_parallel" in text or ".run(" in text:
         pool.register()
+    if "@PyOS_InterruptOccurred" in text:
+        for name in PYTHON:
+            address = ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value
+            binding().add_symbol(name, address)
     wanted = dict.fromkeys(_NAME.findall(text))
     if _linked.issuperset(wanted):
         return

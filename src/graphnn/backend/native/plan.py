@@ -30,6 +30,7 @@ from graphnn.ir.arrays import Array
 from graphnn.ir.node import Node
 from graphnn.ir.spec import Bundle
 from graphnn.ops.results import Result
+from graphnn.transform.loops import While
 
 _LOWERINGS = (control,)  # importing it registers loops and choices
 _LONG = 100_000
@@ -201,6 +202,9 @@ class Plan:
         work += sum(
             item.key.work // 8 for group in self.program.groups for item in group.items if isinstance(item.key, Product)
         )
+        # How long a loop takes that has no fixed end, nobody knows before.
+        nodes = [item.node for group in self.program.groups for item in group.items]
+        work += _LONG * any(node is not None and isinstance(node.op, While) for node in nodes)
         return Call(
             "segment0",
             tuple(map(seen, given[:first])),
