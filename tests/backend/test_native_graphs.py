@@ -162,3 +162,19 @@ def check(seed):
 def test_random_graphs(block):
     for seed in range(block, GRAPHS, 4):
         check(seed)
+
+
+@pytest.mark.parametrize("block", range(2))
+def test_random_graphs_as_if_they_were_large(block, monkeypatch):
+    # What is done for large arrays only, done for all: columns in parts, values computed again, chunks for threads.
+    columns, loops, movement, recompute = (
+        pytest.importorskip(f"graphnn.backend.native.{name}") for name in ("columns", "loops", "movement", "recompute")
+    )
+    for module, name, value in (
+        (columns, "_LEAST_BYTES", 0), (columns, "_LEAST_ROWS", 2), (columns, "_ROW_BYTES", 256), (columns, "BLOCK", 4),
+        (columns, "ALONE", 20), (columns, "CHUNK", 20), (loops, "ALONE", 20), (loops, "CHUNK", 20), (loops, "BLOCK", 4),
+        (movement, "_CHUNK", 64), (recompute, "_LEAST_BYTES", 0), (recompute, "_OPERATION", 0.0),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, value)
+    for seed in range(20_000 + block, 20_000 + max(GRAPHS // 2, 2), 2):
+        check(seed)

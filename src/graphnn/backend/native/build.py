@@ -9,7 +9,19 @@ import numpy as np
 
 from graphnn.backend.native import cumulative, elementwise, exponential, folding, indexing, movement, random, sorting
 from graphnn.backend.native.contraction import is_product, product_of
-from graphnn.backend.native.items import KINDS, Access, Item, Kernel, Sizes, View, contiguous, is_whole, reads, whole
+from graphnn.backend.native.items import (
+    KINDS,
+    Access,
+    Item,
+    Kernel,
+    Sizes,
+    View,
+    contiguous,
+    is_whole,
+    order_of,
+    reads,
+    whole,
+)
 from graphnn.backend.native.lower import lower, lower_bundle, lower_whole, view_of
 from graphnn.backend.native.products import emit_product
 from graphnn.backend.native.reduction import reduces
@@ -56,7 +68,7 @@ class _Maker:
         return item
 
     def add(self, node: Node) -> None:
-        self.views[node] = self._leaf(node) if not node.inputs else self._moved(node) or whole(self._computed(node))
+        self.views[node] = self._leaf(node) if not node.inputs else self._moved(node) or self._computed(node)
 
     def _leaf(self, node: Node) -> View:
         item = self.new("fixed", node, node.shape, node.dtype)
@@ -98,8 +110,45 @@ class _Maker:
                 item.role, item.value, item.operands = "fixed", np.empty(item.shape, item.dtype.numpy), []
         return item
 
-    def _computed(self, node: Node) -> Item:
+    def _computed(self, node: Node) -> View:
         operands = [self.views[operand] for operand in node.inputs]
+        return self._laid_out(node, operands) or whole(self._item(node, operands))
+
+    def _laid_out(self, node: Node, operands: list[View]) -> View | None:
+        """What is computed in the order in which its operands lie, where that is not the order of its own axes."""
+        if isinstance(node.spec, Bundle) or isinstance(node.op, Contract):
+            return None
+        folds = reduces(node) and node.dtype.name in KINDS
+        emit = lower(node.op, node) if node.op.elementwise else None
+        if not folds and emit is None:
+            return None
+        shape = node.inputs[0].shape if folds else node.shape
+        orders = [order_of(view) for view in operands if view.shape == shape]
+        plain = tuple(range(len(shape)))
+        order = next((found for found in orders if found is not None), plain)
+        if order == plain or plain in orders:
+            return None
+        axes = node.op.axes if folds else ()  # type: ignore[attr-defined]
+        kept = [axis for axis in order if axis not in axes]
+        sizes: Any = [shape[axis] for axis in kept]
+        item = self.new("reduce" if folds else "element", node, sizes, node.dtype)
+        for view in operands:
+            strides = view.strides if folds else reads(view, shape).strides  # type: ignore[arg-type]
+            item.operands.append(Access(view.item, view.offset, tuple([strides[axis] for axis in order])))
+        item.emit, item.key = emit, self._key(node)
+        if folds:
+            item.wide = tuple([shape[axis] for axis in order])  # type: ignore[misc]
+            item.axes, item.key = tuple([i for i, axis in enumerate(order) if axis in axes]), node.op
+        places = dict(zip(kept, contiguous(sizes), strict=True))
+        keeps = not folds or node.op.keepdims  # type: ignore[attr-defined]
+        found = tuple([places.get(axis, 0) for axis in plain if keeps or axis not in axes])
+        return View(item, 0, node.shape, found)  # type: ignore[arg-type]
+
+    @staticmethod
+    def _key(node: Node) -> Any:
+        return node.op, *[operand.dtype.name for operand in node.inputs], node.dtype.name
+
+    def _item(self, node: Node, operands: list[View]) -> Item:
         if isinstance(node.spec, Bundle):
             parts = lower_bundle(node.op, node, operands, self)
             if parts is not None:
@@ -133,7 +182,7 @@ class _Maker:
         elif node.op.elementwise and (emit := lower(node.op, node)) is not None:
             item.role, item.emit = "element", emit
             item.operands = [reads(view, item.shape) for view in operands]
-            item.key = (node.op, *[operand.dtype.name for operand in node.inputs], node.dtype.name)
+            item.key = self._key(node)
         if item.role == "host":
             item.operands = [Access(view.item, view.offset, view.strides) for view in operands]
             item.wide = ()

@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from graphnn.backend.native.chunks import MOST_CHUNKS
 from graphnn.backend.native.emit import BYTES, Module, Value
 from graphnn.backend.native.items import Item
-from graphnn.backend.native.loops import ALONE, BLOCK, CHUNK, MOST_CHUNKS, Nest
+from graphnn.backend.native.loops import ALONE, BLOCK, CHUNK, Nest
 from graphnn.backend.native.reduction import Reducer, reducer_of
 from graphnn.backend.native.regions import Group
 

@@ -29,14 +29,12 @@ def number(b: Builder, x: Value, value: float) -> Value:
 
 def larger(b: Builder, x: Value, y: Value) -> Value:
     """The larger of two floats; NaN where one of them is."""
-    wins = b.bin("or", b.fcmp("ogt", x, y), b.fcmp("uno", x, x))
-    return b.select(wins, x, y)
+    return b.select(b.fcmp("uno", x, x), x, b.select(b.fcmp("ogt", x, y), x, y))
 
 
 def smaller(b: Builder, x: Value, y: Value) -> Value:
     """The smaller of two floats; NaN where one of them is."""
-    wins = b.bin("or", b.fcmp("olt", x, y), b.fcmp("uno", x, x))
-    return b.select(wins, x, y)
+    return b.select(b.fcmp("uno", x, x), x, b.select(b.fcmp("olt", x, y), x, y))
 
 
 def _two(floating: str, integer: str) -> Make:

@@ -137,6 +137,19 @@ def is_whole(view: View) -> bool:
     return True
 
 
+def order_of(view: View) -> Sizes | None:
+    """The order of its axes in which a view is all of its item as it lies in memory; None where there is none."""
+    if 0 in view.shape:
+        return None
+    order = sorted(range(len(view.shape)), key=lambda axis: (-view.strides[axis] if view.shape[axis] > 1 else 0, axis))
+    if list(order) != list(range(len(order))) and 1 in view.shape:
+        # Axes of size 1 are anywhere: they stay where they are, as far as that is possible.
+        large = iter([axis for axis in order if view.shape[axis] > 1])
+        order = [axis if size == 1 else next(large) for axis, size in enumerate(view.shape)]
+    moved = View(view.item, view.offset, *(tuple([part[axis] for axis in order]) for part in view[2:]))
+    return tuple(order) if is_whole(moved) else None
+
+
 def broadcast_strides(view: View, shape: Sizes) -> Sizes:
     """The strides of a view in a shape that it broadcasts to."""
     missing = len(shape) - len(view.shape)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from graphnn.backend.native import pool
+from graphnn.backend.native.chunks import MOST_CHUNKS, bounds, opened, parameters, shared
 from graphnn.backend.native.emit import BYTES, Builder, Module, Value
 from graphnn.backend.native.items import Access, Item
 from graphnn.backend.native.layout import Layout, Stream, is_literal
@@ -25,7 +25,6 @@ BLOCK = 256  # additions in one accumulator before it is added to the total: rou
 # Nanoseconds, roughly: what one thread does alone, and what it takes at once of that which several share.
 ALONE = 15_000
 CHUNK = 7_500
-MOST_CHUNKS = 64
 
 
 class Nest(Layout):
@@ -77,24 +76,16 @@ class Nest(Layout):
 
         `rooms` are the types of memory that the chunks share; they get its addresses as further pointers.
         """
-        parameters = ", ".join(f"ptr %p{i}" for i in range(self.count))
         if chunks == 1:
             finish()
             self.b.line("ret void")
-            return self.b.function(f"define internal void @{name}({parameters})")
-        self.b.line("ret void")
-        part = self.b.function(f"define internal void @{name}.part(ptr %data, i64 %chunk)")
-        pool.declare(self.module)
-        self.b = whole = Builder(self.module)
-        count = self.count + len(rooms)
-        whole.entry.append(f"%data = alloca [{count} x ptr]")
-        whole.entry += [f"%p{i} = alloca {room}, align 64" for i, room in enumerate(rooms, self.count)]
-        for i in range(count):
-            whole.store(Value(f"%p{i}", "ptr"), whole.gep("%data", "ptr", i))
-        whole.line(f"call void @graphnn_parallel(ptr @{name}.part, ptr %data, i64 {chunks})")
-        finish()
-        whole.line("ret void")
-        return part + "\n" + whole.function(f"define internal void @{name}({parameters})")
+            return self.b.function(f"define internal void @{name}({parameters(self.count)})")
+
+        def end(b: Builder) -> None:
+            self.b = b
+            finish()
+
+        return shared(name, self.b, self.count, chunks, rooms, end)
 
     def _work(self) -> float:
         """Nanoseconds, roughly."""
@@ -117,13 +108,9 @@ class Nest(Layout):
         n = self.domain[axis]
         chunks = -(-n // size)
         if chunks > 1:
-            b = self.b
-            for i in range(self.count + rooms):
-                b.line(f"%p{i} = load ptr, ptr {b.gep('%data', 'ptr', i)}")
-            chunk = Value("%chunk", "i64")
-            start = b.bin("mul", chunk, b.const("i64", size))
-            stop = b.intrinsic("smin", b.bin("add", start, b.const("i64", size)), b.const("i64", n))
-            self.shared = axis, start, stop, b.icmp("eq", chunk, b.const("i64", chunks - 1))
+            chunk = opened(self.b, self.count + rooms)
+            last = self.b.icmp("eq", chunk, self.b.const("i64", chunks - 1))
+            self.shared = axis, *bounds(self.b, chunk, size, n), last
         return chunks
 
     def _outer(self, axes: list[int]) -> None:

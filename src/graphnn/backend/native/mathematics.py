@@ -98,25 +98,35 @@ def polynomial(b: Builder, x: Value, coefficients: Sequence[float]) -> Value:
 
 
 def _clamped(b: Builder, x: Value, low: float, high: float) -> Value:
-    # NaN becomes the lower bound: no conversion to an integer meets it.
     low_, high_ = _number(b, x, low), _number(b, x, high)
-    x = b.select(b.fcmp("olt", x, high_), x, b.select(b.fcmp("uno", x, x), low_, high_))
-    return b.select(b.fcmp("ogt", x, low_), x, low_)
+    x = b.select(b.fcmp("ogt", x, high_), high_, x)  # NaN stays
+    return b.select(b.fcmp("olt", x, low_), low_, x)
 
 
 def _power_of_two(b: Builder, exponent: Value, kind: str) -> Value:
-    """2**exponent of a whole number of the kind that is as wide, for exponents of normal numbers."""
+    """2**exponent of a whole number of the kind that is as wide, for exponents of normal numbers.
+
+    Only as many of its lowest bits count as an exponent has.
+    """
     fraction, bias, integer = _BITS[kind]
-    moved = b.bin("add", exponent, b.const(integer, bias, exponent.lanes))
-    return b.cast("bitcast", b.bin("shl", moved, b.const(integer, fraction, exponent.lanes)), kind)
+    moved = b.bin("shl", exponent, b.const(integer, fraction, exponent.lanes))
+    return b.cast("bitcast", b.bin("add", moved, b.const(integer, bias << fraction, exponent.lanes)), kind)
 
 
-def _reduced(b: Builder, x: Value) -> tuple[Value, Value]:
-    """X as ``n * log(2) + r`` with a whole number n, and ``|r| <= log(2) / 2``."""
-    turns = b.intrinsic("rint", b.bin("fmul", x, _number(b, x, 1 / math.log(2))))
+def _rounded(b: Builder, x: Value, factor: float) -> tuple[Value, Value]:
+    """The whole number n nearest to ``x * factor``, as a float, and as an integer in whose lowest bits it is."""
+    fraction, _, integer = _BITS[x.kind]
+    # Added to a number that has no bits for fractions. Unlike a conversion this is defined for NaN, too.
+    magic = _number(b, x, 1.5 * 2.0**fraction)
+    moved = b.fma(x, _number(b, x, factor), magic) if factor != 1 else b.bin("fadd", x, magic)
+    return b.bin("fsub", moved, magic), b.cast("bitcast", moved, integer)
+
+
+def _rest(b: Builder, x: Value, turns: Value) -> Value:
+    """X - turns * log(2)."""
     high, low = _LN2[x.kind]
     r = b.fma(turns, _number(b, x, -high), x)
-    return turns, b.fma(turns, _number(b, x, -low), r)
+    return b.fma(turns, _number(b, x, -low), r)
 
 
 def _exp_minus_one(b: Builder, r: Value) -> Value:
@@ -124,12 +134,10 @@ def _exp_minus_one(b: Builder, r: Value) -> Value:
     return b.fma(b.bin("fmul", r, r), polynomial(b, r, _EXP[r.kind]), r)
 
 
-def _scaled(b: Builder, value: Value, turns: Value) -> Value:
-    """value * 2**turns, also where the power alone would be too large or too small."""
-    integer = _BITS[value.kind][2]
-    n = b.cast("fptosi", turns, integer)
-    half = b.bin("ashr", n, b.const(integer, 1, n.lanes))
-    first, second = _power_of_two(b, half, value.kind), _power_of_two(b, b.bin("sub", n, half), value.kind)
+def _scaled(b: Builder, value: Value, bits: Value) -> Value:
+    """value * 2**n, also where the power alone would be too large or too small; n is in the lowest bits."""
+    half = b.bin("ashr", bits, b.const(bits.kind, 1, bits.lanes))
+    first, second = _power_of_two(b, half, value.kind), _power_of_two(b, b.bin("sub", bits, half), value.kind)
     return b.bin("fmul", b.bin("fmul", value, first), second)
 
 
@@ -140,30 +148,29 @@ def _or_nan(b: Builder, x: Value, value: Value) -> Value:
 def exp(b: Builder, x: Value) -> Value:
     """E to the power x."""
     low, high = (-104.0, 89.0) if x.kind == "float" else (-746.0, 710.0)
-    turns, r = _reduced(b, _clamped(b, x, low, high))
-    value = b.bin("fadd", _exp_minus_one(b, r), _number(b, x, 1.0))
-    return _or_nan(b, x, _scaled(b, value, turns))
+    x = _clamped(b, x, low, high)
+    turns, bits = _rounded(b, x, 1 / math.log(2))
+    value = b.bin("fadd", _exp_minus_one(b, _rest(b, x, turns)), _number(b, x, 1.0))
+    return _scaled(b, value, bits)
 
 
 def exp2(b: Builder, x: Value) -> Value:
     """2 to the power x."""
     low, high = (-151.0, 129.0) if x.kind == "float" else (-1076.0, 1025.0)
-    clamped = _clamped(b, x, low, high)
-    turns = b.intrinsic("rint", clamped)
-    r = b.bin("fmul", b.bin("fsub", clamped, turns), _number(b, x, math.log(2)))
-    value = b.bin("fadd", _exp_minus_one(b, r), _number(b, x, 1.0))
-    return _or_nan(b, x, _scaled(b, value, turns))
+    x = _clamped(b, x, low, high)
+    turns, bits = _rounded(b, x, 1.0)
+    r = b.bin("fmul", b.bin("fsub", x, turns), _number(b, x, math.log(2)))
+    return _scaled(b, b.bin("fadd", _exp_minus_one(b, r), _number(b, x, 1.0)), bits)
 
 
 def expm1(b: Builder, x: Value) -> Value:
     """exp(x) - 1 without cancellation near 0."""
     low, high = (-20.0, 89.0) if x.kind == "float" else (-40.0, 710.0)
-    turns, r = _reduced(b, _clamped(b, x, low, high))
-    small = _exp_minus_one(b, r)
+    clamped = _clamped(b, x, low, high)
+    turns, bits = _rounded(b, clamped, 1 / math.log(2))
+    small = _exp_minus_one(b, _rest(b, clamped, turns))
     # 2**n (e + 1) - 1 as twice 2**(n - 1) e + (2**(n - 1) - 1/2): the largest power would overflow.
-    integer = _BITS[x.kind][2]
-    n = b.cast("fptosi", turns, integer)
-    power = _power_of_two(b, b.bin("sub", n, b.const(integer, 1, n.lanes)), x.kind)
+    power = _power_of_two(b, b.bin("sub", bits, b.const(bits.kind, 1, bits.lanes)), x.kind)
     half = b.fma(power, small, b.bin("fsub", power, _number(b, x, 0.5)))
     # Near 0 nothing is added, and the smallest numbers stay.
     value = b.select(b.fcmp("oeq", turns, _number(b, x, 0.0)), small, b.bin("fadd", half, half))
@@ -233,19 +240,11 @@ def _ends_of_log(b: Builder, x: Value, value: Value, zero: float) -> Value:
 
 def tanh(b: Builder, x: Value) -> Value:
     """The hyperbolic tangent: (exp(2 x) - 1) / (exp(2 x) + 1) for |x|, with the sign of x."""
-    fraction, bias, integer = _BITS[x.kind]
     a, one = b.intrinsic("fabs", x), _number(b, x, 1.0)
     top = _number(b, x, 10.0 if x.kind == "float" else 20.0)  # where the result is 1
     a = b.select(b.fcmp("ogt", a, top), top, a)  # NaN stays
-    # Added to a number that has no bits for fractions, n log(2) ends up as n in the lowest bits.
-    magic = _number(b, x, 1.5 * 2.0**fraction)
-    moved = b.fma(a, _number(b, x, 2 / math.log(2)), magic)
-    turns = b.bin("fsub", moved, magic)
-    high, low = _LN2[x.kind]
-    r = b.fma(turns, _number(b, x, -high), b.bin("fadd", a, a))
-    small = _exp_minus_one(b, b.fma(turns, _number(b, x, -low), r))
-    bits = b.bin("shl", b.cast("bitcast", moved, integer), b.const(integer, fraction, x.lanes))
-    power = b.cast("bitcast", b.bin("add", bits, b.const(integer, bias << fraction, x.lanes)), x.kind)
+    turns, bits = _rounded(b, a, 2 / math.log(2))
+    small, power = _exp_minus_one(b, _rest(b, b.bin("fadd", a, a), turns)), _power_of_two(b, bits, x.kind)
     above = b.fma(power, small, b.bin("fsub", power, one))  # exp(2 a) - 1
     large = b.bin("fdiv", above, b.bin("fadd", above, _number(b, x, 2.0)))
     # Half of it times (1 - tanh) is the same, and the errors of the quotient hardly count where it is small.

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from graphnn.backend.native.assembly import copy_block, fill_with_zeros
-from graphnn.backend.native.emit import BYTES, Builder, Module
+from graphnn.backend.native.chunks import MOST_CHUNKS
+from graphnn.backend.native.chunks import rows as chunks_of_rows
+from graphnn.backend.native.emit import BYTES, Builder, Module, Value
 from graphnn.backend.native.items import Item, Joined, Kernel, Sizes, View, broadcast_strides, contiguous, reshaped
 from graphnn.backend.native.lower import lower_whole, view_of
 from graphnn.ir.node import Node
@@ -72,6 +74,9 @@ for _class in (StopGradient, Positive, Barrier, Checkpoint, Advance, Astype):
     view_of.register(_class, _same)
 
 
+_CHUNK = 1 << 16  # bytes that one thread puts together at once
+
+
 class _Piece(NamedTuple):
     """A view that is copied to a place in an array: the element where it begins, and the strides there."""
 
@@ -90,7 +95,27 @@ def _assembled(item: Item, pieces: Sequence[_Piece]) -> Callable[[Module], Kerne
     )  # fmt: skip
     pointers = ((item, 0), *[(piece.view.item, piece.view.offset) for piece in pieces])
 
+    inside = math.prod(item.shape[1:])
+    # Where each row is filled by itself, threads share the rows.
+    alone = any(
+        piece.view.shape[0] != item.shape[0] or piece.strides[0] != inside or piece.offset >= inside
+        for piece in pieces
+    )  # fmt: skip
+    chunks = min(item.shape[0], MOST_CHUNKS, item.bytes // _CHUNK) if item.shape and not alone else 1
+
+    def rows(b: Builder, first: Value, last: Value) -> None:
+        with b.loop(first, last) as row:
+            into = b.gep("%p0", item.kind, b.bin("mul", row, b.const("i64", inside)))
+            if not covered:
+                fill_with_zeros(b, into, inside * BYTES[item.kind])
+            for i, (view, offset, strides) in enumerate(pieces, 1):
+                out_of = b.gep(f"%p{i}", item.kind, b.bin("mul", row, b.const("i64", view.strides[0])))
+                target = b.gep(into, item.kind, offset), strides[1:]
+                copy_block(b, item.kind, view.shape[1:], target, (out_of, view.strides[1:]))
+
     def text(module: Module, name: str) -> str:
+        if chunks > 1:
+            return chunks_of_rows(module, name, len(pointers), item.shape[0], -(-item.shape[0] // chunks), rows)
         b = Builder(module)
         if not covered:
             fill_with_zeros(b, "%p0", item.size * BYTES[item.kind])
