@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from graphnn.backend.native import interrupts
 from graphnn.backend.native.build import Items, items_of, part_items
 from graphnn.backend.native.emit import Builder, Module, Value
 from graphnn.backend.native.items import Access, Item, Kernel, View, contiguous, is_whole
@@ -89,19 +90,41 @@ def _begin(b: Builder, inner: _Inner, constants: dict[Item, str]) -> str:
 
 
 def _run(b: Builder, inner: _Inner, table: str) -> None:
-    """Call the functions of a body; if one fails, so does the loop."""
+    """Call the functions of a body; if one fails or is stopped, so is the loop."""
     for name in inner.program.steps:
-        made = b.fresh("r")
-        b.line(f"{made} = call i32 @{name}(ptr {table})")
-        fine, label = b.fresh("f"), b.fresh("ok")[1:]
-        b.line(f"{fine} = icmp eq i32 {made}, 0\nbr i1 {fine}, label %{label}, label %failed")
-        b.label(label)
+        _check(b, f"call i32 @{name}(ptr {table})")
+
+
+def _ask(b: Builder, number: Value, every: int) -> None:
+    """Ask after every so many steps of a loop whether to stop."""
+    asks, label = (
+        b.icmp("eq", b.bin("urem", number, b.const("i64", every)), b.const("i64", every - 1)),
+        b.fresh("a")[1:],
+    )
+    b.line(f"br i1 {asks.text}, label %{label}, label %{label}on")
+    b.label(label)
+    b.module.declare(interrupts.DECLARATION)
+    _check(b, interrupts.CALL)
+    b.line(f"br label %{label}on")
+    b.label(f"{label}on")
+
+
+def _check(b: Builder, call: str) -> None:
+    made = b.fresh("r")
+    b.line(f"{made} = {call}")
+    fine, label, stopped = b.fresh("f"), b.fresh("ok")[1:], b.fresh("s")
+    b.line(f"{fine} = icmp eq i32 {made}, 0\nbr i1 {fine}, label %{label}, label %{label}no")
+    b.label(f"{label}no")
+    b.line(f"{stopped} = icmp slt i32 {made}, 0\nbr i1 {stopped}, label %stopped, label %failed")
+    b.label(label)
 
 
 def _function(b: Builder, name: str, count: int) -> str:
     b.line("ret i32 0")
     b.label("failed")
     b.line("ret i32 1")
+    b.label("stopped")
+    b.line(f"ret i32 {interrupts.STOPPED}")
     return b.function(f"define internal i32 @{name}({', '.join(f'ptr %p{i}' for i in range(count))})")
 
 
@@ -121,6 +144,8 @@ def _(op: Scan, node: Node, views: Sequence[View], maker: Any) -> list[Item] | N
     sizes = [_bytes(out) for out in op.body.outputs]
     buffers = [(room.take(size), room.take(size)) for size in sizes[: op.carries]]
     anchor, parts = part_items(maker, node, room.size, sources)
+    step_takes = 5 + program.nanoseconds
+    anchor.inside = step_takes * length
     constants = _constants(program)
     own = [maker.fixed(item) for item in constants]
 
@@ -151,6 +176,8 @@ def _(op: Scan, node: Node, views: Sequence[View], maker: Any) -> list[Item] | N
                 offset = b.bin("mul", step, b.const("i64", sizes[i]))
                 _put(b, b.gep(out[i], "i8", offset), places[program.ends[i]], table)
             _run(b, inner, table)
+            if module.stoppable and step_takes * length > interrupts.PATIENCE:
+                _ask(b, number, max(1, int(interrupts.PATIENCE / step_takes)))
         for i in range(op.carries):
             _copy(b, out[i], pairs[i][(length - 1) % 2], sizes[i])
         return _function(b, name, 1 + len(sources) + len(parts) + len(constants))
@@ -172,6 +199,7 @@ def _(op: Switch, node: Node, views: Sequence[View], maker: Any) -> list[Item] |
     room = _Room()
     inners = [_inner(program, room) for program in programs]
     anchor, parts = part_items(maker, node, room.size, sources)
+    anchor.inside = max(program.nanoseconds for program in programs)
     constants = [_constants(program) for program in programs]
     own = [maker.fixed(item) for group in constants for item in group]
 

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from graphnn.backend.native import driver, jit, packing, pool, tile
+from graphnn.backend.native import driver, interrupts, jit, packing, pool, tile
 from graphnn.backend.native.emit import Module
 from graphnn.backend.native.target import binding
 
@@ -52,6 +52,7 @@ def link(text: str) -> None:
     """Make the kernels that a text mentions known to the linker; those this process lacks are compiled."""
     if "@graphnn_parallel" in text or ".run(" in text:
         pool.register()
+    interrupts.link(text)
     wanted = dict.fromkeys(_NAME.findall(text))
     if _linked.issuperset(wanted):
         return
