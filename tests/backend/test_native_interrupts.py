@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -23,7 +24,8 @@ PARTS = {
     "kernels one after the other": "y = x\nfor _ in range(300): y = gn.tanh(gn.cumulative_sum(y @ w, axis=0) @ w)",
 }
 CODE = """
-import threading, time
+import signal, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has background jobs ignore it
 import numpy as np
 import graphnn as gn
 n = {size}
@@ -142,15 +144,15 @@ def test_no_thread_sees_half_of_an_update(eager):
 
 
 def long_call():
-    """A function that takes about a second, its parameter and state, and a thread that has called it."""
+    """A function that takes some tenths of a second, its parameter and state, and a thread that has called it."""
     w, count = gn.parameter("w", np.ones((160, 160))), gn.state("count", np.zeros(10_000))
-    y = gn.scan(lambda c, _: (gn.tanh(c + w), None), gn.zeros((160, 160), dtype="float64"), length=20_000)[0]
+    y = gn.scan(lambda c, _: (gn.tanh(c + w), None), gn.zeros((160, 160), dtype="float64"), length=8_000)[0]
     f = gn.function([], gn.sum(y), updates={w: w + 1, count: count + 1})
     f()
     thread = threading.Thread(target=f)
     thread.start()
     while thread.is_alive() and type(w.cell.held) is not Taken:
-        pass
+        time.sleep(0.001)
     assert thread.is_alive(), "the call was over before it was looked at"
     return f, w, count, thread
 
