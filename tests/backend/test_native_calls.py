@@ -233,10 +233,38 @@ import sys
 sys.modules["llvmlite"] = None
 import graphnn as gn
 x = gn.placeholder("x", (2,))
-print(gn.function([x], x + 1, backend="native")([1.0, 2.0]).tolist())
+f = gn.function([x], x + 1)
+print(f([1.0, 2.0]).tolist())
+print(f.explain().splitlines()[1])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
-    assert done.stdout == "[2.0, 3.0]\n", done.stderr
+    result, explained = done.stdout.splitlines()
+    assert result == "[2.0, 3.0]", done.stderr
+    assert explained.startswith("NumPy runs 1 kernels, one after the other: llvmlite cannot be imported: ")
+
+
+def test_numpy_runs_what_native_code_would_only_move():
+    x, y = gn.placeholder("x", (3, 3)), gn.placeholder("y", (4,), "float16")
+    for given, output in ((x, gn.inv(x.T)), (y, gn.exp(y)[::2])):
+        f = gn.function([given], output)
+        f(np.eye(3, dtype=np.float32) if given is x else np.ones(4, np.float16))
+        assert "one after the other: native code would only move elements between them" in f.explain()
+        with pytest.raises(gn.GraphError, match="has no LLVM module") as caught:
+            _ = f.llvm
+        assert "NumPy runs this function: native code would only move elements" in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_kernels_of_numpy_between_native_ones_read_views(dtype):
+    x, a = gn.placeholder("x", (4, 6)), np.arange(24, dtype=np.float32).reshape(4, 6)
+    turned = (x + 1).T[::-1, 1:3].astype(dtype)
+    f, g = (
+        gn.function([x], [gn.polygamma(1, turned[:, 0]), turned + turned, x * 2], backend=name)
+        for name in ("native", "numpy")
+    )
+    for _ in range(2):
+        for found, expected in zip(f(a), g(a), strict=True):
+            assert found.tobytes() == expected.tobytes()
 
 
 def test_importing_graphnn_leaves_llvmlite_alone():

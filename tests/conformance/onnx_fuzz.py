@@ -32,7 +32,7 @@ def attempt(cases, seed: int) -> str:
     data, done = onnx_mutations.mutate(case.model, seed)
     inputs = onnx_mutations.mutate_feeds(case.data_sets[0][0], seed)
     try:
-        function = load(data, budget=BUDGET)
+        function = load(data, backend="numpy", budget=BUDGET)
         inputs = inputs[: len(function.input_names)]
         function(*inputs)
     except GraphnnError as error:

@@ -9,7 +9,7 @@ import numpy as np
 
 from graphnn.errors import ExecutionError, IndexRangeError
 from graphnn.ir.arrays import Array
-from graphnn.ir.leaves import Variable
+from graphnn.ir.leaves import Taken, Variable
 from graphnn.ir.node import Node, operand_rows
 from graphnn.ir.op import Op
 
@@ -32,11 +32,13 @@ class Form(NamedTuple):
     variables : the last of the arguments: parameters and states
     updated : for each of the last outputs, the number of the variable that it becomes the value of
     single : whether the function returns its only output, not a tree of outputs
+    taken : stands in the place of values while they are written over; see `graphnn.ir.leaves.Taken`
     """
 
     variables: tuple[Variable, ...]
     updated: tuple[int, ...]
     single: bool
+    taken: Taken
 
 
 class Backend(Protocol):

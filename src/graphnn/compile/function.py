@@ -16,7 +16,7 @@ from graphnn.ir import rebuild, tree
 from graphnn.ir.arrays import Array
 from graphnn.ir.dims import Size
 from graphnn.ir.graph import Graph
-from graphnn.ir.leaves import Placeholder, Variable
+from graphnn.ir.leaves import Placeholder, Taken, Variable, set_values, values_of
 from graphnn.ir.node import Node, build, operand_rows
 from graphnn.ir.source import user_source
 from graphnn.ir.verify import check_names
@@ -70,11 +70,14 @@ class Function:
         self._check_inputs(unused)
         check_bound(self._signature.arguments, self.graph.nodes)
         self._variables = (*self.graph.parameters, *self.graph.states)
+        self._cells = [variable.cell for variable in self._variables]
         self._named = any(argument.named for argument in self._signature.arguments)
         self._plans: dict[tuple[tuple[int, ...], ...], Executable] = {}
         self._count = len(ends)
         self._sizes: dict[str, int] = {}  # those of the last plan
-        self._lock, self._turn = threading.Lock(), threading.Lock()
+        self._updated = [variable.cell for variable in self.updates]
+        self._lock, self._taken = threading.Lock(), Taken()
+        self._turn = threading.RLock()  # the handler of a signal may call the function that it interrupts
         self._direct: Callable[..., Any] | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -92,12 +95,11 @@ class Function:
             if results is not NotImplemented:
                 return results if self._single else tree.rebuild(self._tree, iter(results))
         if not self.updates:
-            results = plan([*arrays, *[variable.cell.array for variable in self._variables]])
+            results = plan([*arrays, *values_of(self._cells)] if self._cells else arrays)
         else:
-            with self._turn:  # threads take turns, so that no update is lost and none is seen by halves
-                results = plan([*arrays, *[variable.cell.array for variable in self._variables]])
-                for variable, value in zip(self.updates, results[self._count :], strict=True):
-                    variable.cell.array = value
+            with self._turn:  # threads take turns, so that no update is lost
+                results = plan([*arrays, *values_of(self._cells)])
+                set_values(self._updated, results[self._count :])
         return results[0] if self._single else tree.rebuild(self._tree, iter(results[: self._count]))
 
     def explain(self) -> str:
@@ -147,7 +149,7 @@ class Function:
         plan = self._plans.get(key) or self._compile(key, arrays)
         if not hasattr(plan, "profile"):
             raise GraphError("profile measures the kernels of the native backend", self._why_not_native())
-        result: str = plan.profile([*arrays, *[variable.cell.array for variable in self._variables]], rounds)
+        result: str = plan.profile([*arrays, *values_of(self._cells)], rounds)
         return result
 
     @property
@@ -195,7 +197,7 @@ class Function:
             outputs, inputs = _bound([*self.graph.outputs, *self.updates.values()], inputs, sizes)
             outputs = optimize(outputs, self._backend.keeps, self.passes, compute=NumpyBackend.compute)
             numbers = {variable: number for number, variable in enumerate(self._variables)}
-            form = Form(self._variables, tuple([numbers[v] for v in self.updates]), self._single)
+            form = Form(self._variables, tuple([numbers[v] for v in self.updates]), self._single, self._taken)
             plan = self._plans[key] = self._backend.compile(outputs, inputs, self._debug, form)
             if self._signature.flat:
                 self._direct = getattr(plan, "direct", None)
@@ -351,7 +353,7 @@ def evaluate(outputs: Any, feeds: Mapping[Any, Any] | None = None) -> Any:
     check_bound(arguments, graph.nodes)
     sizes = bind_sizes(arguments, arrays)
     inputs: list[Node] = [*(a.node for a in arguments), *graph.parameters, *graph.states]
-    arrays += [v.cell.array for v in (*graph.parameters, *graph.states)]
+    arrays += values_of([variable.cell for variable in (*graph.parameters, *graph.states)])
     ends, inputs = _bound(ends, inputs, sizes)
     backend = BACKENDS["numpy"]
     results = backend.compile(optimize(ends, backend.keeps, BASIC), inputs, None)(arrays)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from typing import Any, TypeAlias
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from graphnn.errors import DTypeError, GraphError, ShapeError
+from graphnn.errors import DTypeError, ExecutionError, GraphError, ShapeError
 from graphnn.ir.arrays import Array, as_numpy, native, own_array
 from graphnn.ir.dims import AS_NUMBER, Dim, Size
 from graphnn.ir.dtype import BY_NAME, DEFAULT_FLOAT, DEFAULT_INT, DType, as_dtype
 from graphnn.ir.node import Node, build, check_name, setter
 from graphnn.ir.op import Leaf
 from graphnn.ir.spec import Spec, as_shape, shape_text
+
+_T = TypeVar("_T")
+_GLANCE = 0.1  # seconds
 
 # In quotes: to name np.random is to import it, which takes a tenth of the time of importing NumPy.
 Initializer: TypeAlias = "Callable[[tuple[int, ...], np.random.Generator], Array]"
@@ -95,20 +100,101 @@ class Iota(Leaf):
         return Spec((self.size,), self.dtype)
 
 
-class _Cell:
+class Taken:
+    """Stands in the place of the value of variables while a call writes over their arrays without Python's lock.
+
+    Who wants to read one waits for the end of the call, which reads it on behalf of those who wait: if they had to come
+    for it by themselves, the next call might always be faster. Who sets one need not wait: it is as if set after the
+    call, which then leaves it as it finds it.
+    """
+
+    __slots__ = ("owner", "waiting")
+
+    def __init__(self) -> None:
+        self.owner = 0  # the thread that is in the call
+        self.waiting: deque[tuple[list[Cell], list[Any], threading.Lock]] = deque()
+
+    def run(self, call: Callable[..., _T], args: tuple[Any, ...]) -> _T:
+        """Make the call, and let in who waits for it."""
+        self.owner = threading.get_ident()
+        try:
+            return call(*args)
+        finally:
+            self.owner = 0
+            while self.waiting:
+                cells, values, ready = self.waiting.popleft()
+                values.extend(map(_held, cells))
+                ready.release()
+
+    def wait(self, cells: list[Cell]) -> list[Any]:
+        """What cells hold at the end of the call.
+
+        Raises
+        ------
+        ExecutionError
+            In the thread that is in the call: in the handler of a signal that came meanwhile.
+        """
+        if self.owner == threading.get_ident():
+            raise ExecutionError(
+                "the value is about to be written over by the call that is interrupted here",
+                "Read it after the call: a signal handler may set a flag for that.",
+            )
+        values: list[Any] = []
+        ready = threading.Lock()
+        ready.acquire()
+        self.waiting.append((cells, values, ready))
+        # The call may have come to its end just now, or a signal has ended it where it would have let in who waits.
+        while any(value is self for value in map(_held, cells)):
+            if ready.acquire(timeout=_GLANCE):
+                return values
+        return list(map(_held, cells))
+
+
+class Cell:
     """Where a variable keeps its value: the one mutable thing, beside an immutable node."""
 
-    __slots__ = ("array", "trainable")
+    __slots__ = ("held", "trainable")
 
     def __init__(self, array: Array, trainable: bool) -> None:
-        self.array, self.trainable = array, trainable
+        self.held: Any = array
+        self.trainable = trainable
+
+    @property
+    def array(self) -> Array:
+        """The value; while a call writes over it, that at the end of the call."""
+        return values_of([self])[0]
+
+    @array.setter
+    def array(self, array: Array) -> None:
+        self.held = array
+
+
+_SLOT: Any = vars(Cell)["held"]
+_held: Callable[[Cell], Any] = _SLOT.__get__
+_hold: Callable[[Cell, Any], None] = _SLOT.__set__
+
+
+def values_of(cells: list[Cell]) -> list[Array]:
+    """The values of variables at one moment: no update of another thread is seen by halves."""
+    # Nothing in the map is Python code, so no other thread comes in between.
+    values = list(map(_held, cells))
+    while Taken in map(type, values):
+        taken: Taken = next(value for value in values if type(value) is Taken)
+        values = taken.wait(cells)
+    return values
+
+
+def set_values(cells: list[Cell], arrays: Sequence[Array]) -> None:
+    """Set variables together: no other thread sees some of them set and others not."""
+    _old = list(map(_held, cells))  # let go of after all are set, for that may run Python code
+    deque(map(_hold, cells, arrays), 0)
 
 
 class Variable(Node):
     """A parameter or a state: a leaf with a value of its own."""
 
     __slots__ = ("cell",)
-    cell: _Cell
+    cell: Cell
 
     def __init__(self, *values: object, **options: object) -> None:
         # The library builds nodes without it; who calls the class is used to another library.
@@ -126,7 +212,7 @@ class Variable(Node):
     def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
         # The copy of a model has variables of its own, with the same values.
         twin: Variable = build(self.op, (), self.spec, like=self, kind=Variable)
-        set_cell(twin, _Cell(self.cell.array.copy(), self.cell.trainable))
+        set_cell(twin, Cell(self.cell.array.copy(), self.cell.trainable))
         return twin
 
     @property
@@ -164,7 +250,7 @@ set_cell = setter(Variable, "cell")
 def variable_like(op: Leaf, name: str, array: Array, *, trainable: bool) -> Variable:
     """A leaf that keeps `array` as its value."""
     made: Variable = build(op, (), Spec(array.shape, as_dtype(array.dtype)), name=check_name(name), kind=Variable)
-    set_cell(made, _Cell(native(array, copy=True), trainable))
+    set_cell(made, Cell(native(array, copy=True), trainable))
     return made
 
 

@@ -26,7 +26,7 @@ _FASTCALL = 0x80
 
 # What the context holds behind the table of pointers, in words.
 _WORDS = (
-    "busy", "array", "not_implemented", "new_array", "save", "restore", "increase", "decrease", "new_tuple",
+    "busy", "taken", "array", "not_implemented", "new_array", "save", "restore", "increase", "decrease", "new_tuple",
     "set_item",
 )  # fmt: skip
 
@@ -54,6 +54,8 @@ class Call(NamedTuple):
     returned : how many results are returned, the first ones
     single : return the only one itself, not a tuple
     release : run without Python's lock
+    take : what is written over is taken out of its cells meanwhile, see `graphnn.ir.leaves.Taken`
+    stops : the native function may be stopped by a signal, see interrupts.py
     """
 
     segment: str
@@ -64,6 +66,8 @@ class Call(NamedTuple):
     returned: int
     single: bool
     release: bool
+    take: bool = False
+    stops: bool = False
 
 
 @functools.cache
@@ -72,7 +76,7 @@ def _cell_offset() -> int:
     probe: Variable = variable_like(State(), "probe", np.zeros(1), trainable=False)
     size = type(probe.cell).__basicsize__
     words = (ctypes.c_uint64 * (size // 8)).from_address(id(probe.cell))
-    places = [i for i, word in enumerate(words) if word == id(probe.cell.array)]
+    places = [i for i, word in enumerate(words) if word == id(probe.cell.held)]
     return places[0] * 8 if len(places) == 1 else 0
 
 
@@ -183,12 +187,14 @@ class _Text:
         self._variables(array)
         made = self._results(array)
         self._run()
+        replaced = []
         for result, variable, here in call.updated:
             if not here:
                 cell = self.at("%t", 8 * (self.cells + 3 * variable), "ptr")
-                old = self.at(cell, _cell_offset(), "ptr")
+                replaced.append(self.at(cell, _cell_offset(), "ptr"))
                 self.put(made[result], cell, _cell_offset())
-                self._reference("decrease", old)
+        for old in replaced:  # to let go of an array may run Python code: after all are set
+            self._reference("decrease", old)
         if call.single:
             self.line(f"ret ptr {made[0]}")
         else:
@@ -201,7 +207,11 @@ class _Text:
         self.line("failed:")
         for each in made.values():
             self._reference("decrease", each)
-        self.line("br label %slow\nslow:")
+        if call.stops:
+            self.line("%stopped = icmp slt i32 %status, 0\nbr i1 %stopped, label %resume, label %slow\nresume:")
+            self.line("call void @graphnn_resume()\nret ptr null\nslow:")
+        else:
+            self.line("br label %slow\nslow:")
         answer = self.word("not_implemented")
         self._reference("increase", answer)
         self.line(f"ret ptr {answer}\n}}")
@@ -247,19 +257,34 @@ class _Text:
         self.line("br i1 %vmore, label %variables, label %vdone\nvdone:")
 
     def _hold(self, hold: bool) -> None:
-        """Hold the value of each variable, or let go of it: another thread may set the variable meanwhile."""
+        """Hold the value of each variable, or let go of it: another thread may set the variable meanwhile.
+
+        Those that are written over are taken out of their cells, and put back where nobody has set another value.
+        """
         if not self.call.variables:
             return
         label, function = ("h", self.word("increase")) if hold else ("l", self.word("decrease"))
+        taken = self.word("taken") if self.call.take else ""
         self.line(f"br label %{label}b\n{label}b:\nbr label %{label}\n{label}:")
-        self.line(f"%{label}i = phi i64 [0, %{label}b], [%{label}n, %{label}]")
+        self.line(f"%{label}i = phi i64 [0, %{label}b], [%{label}n, %{label}e]")
         self.line(f"%{label}o = mul i64 %{label}i, 24\n%{label}p = getelementptr i8, ptr %vt, i64 %{label}o")
+        cell = self.at(f"%{label}p", 0, "ptr")
+        now = self.at(cell, _cell_offset(), "ptr")
         if hold:
-            value = self.at(self.at(f"%{label}p", 0, "ptr"), _cell_offset(), "ptr")
+            value = now
             self.put(value, f"%{label}p", 16)
         else:
             value = self.at(f"%{label}p", 16, "ptr")
-        self.line(f"call void {function}(ptr {value})")
+        if taken:
+            # The reference goes from the cell to this call and back, that to what stands in its place the other way.
+            if hold:
+                self.line(f"%{label}w = icmp ne i64 {self.at(f'%{label}p', 8, 'i64')}, 0")
+            else:
+                self.line(f"%{label}w = icmp eq ptr {now}, {taken}")
+            self.line(f"br i1 %{label}w, label %{label}t, label %{label}k\n{label}t:")
+            self.put(taken if hold else value, cell, _cell_offset())
+            self.line(f"call void {function}(ptr {taken})\nbr label %{label}e\n{label}k:")
+        self.line(f"call void {function}(ptr {value})\nbr label %{label}e\n{label}e:")
         self.line(f"%{label}n = add i64 %{label}i, 1\n%{label}m = icmp slt i64 %{label}n, {len(self.call.variables)}")
         self.line(f"br i1 %{label}m, label %{label}, label %{label}d\n{label}d:")
 
@@ -319,7 +344,7 @@ class _Method(ctypes.Structure):
 
 
 def bind(
-    address: int, call: Call, template: Any, arena: Any, cells: Sequence[Any], held: tuple[Any, ...]
+    address: int, call: Call, template: Any, arena: Any, cells: Sequence[Any], taken: Any, held: tuple[Any, ...]
 ) -> Callable[..., Any]:
     """The C function at an address as a Python function.
 
@@ -328,10 +353,12 @@ def bind(
     template : the table of pointers with what is fixed in it
     arena : memory for what lies between kernels
     cells : of the variables
+    taken : the `Taken` that stands in for what is written over
     held : what else must live as long as the function, such as the machine code and the constants
     """
     shapes = [np.array(result.shape or (0,), np.int64) for result in call.results]
-    words = [0 if name == "busy" else _functions()[name] for name in _WORDS]
+    known = {**_functions(), "busy": 0, "taken": id(taken)}
+    words = [known[name] for name in _WORDS]
     words += [id(argument.dtype) for argument in call.arguments]
     over = {variable: call.results[result].slot for result, variable, here in call.updated if here}
     for number, cell in enumerate(cells):
@@ -341,7 +368,7 @@ def bind(
     context = np.concatenate([template, np.array(words, np.uint64)]).view(_Context)
     context[0] = arena.ctypes.data
     method = _Method(b"call", address, _FASTCALL, None)
-    context.held = (method, shapes, arena, call, tuple(cells), held)
+    context.held = (method, shapes, arena, call, tuple(cells), taken, held)
     make = ctypes.pythonapi.PyCFunction_NewEx
     make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
     function: Callable[..., Any] = make(ctypes.addressof(method), context, None)

@@ -1,8 +1,7 @@
 """Loops and choices in native code: a body is a program of its own, with its own table of pointers, in the same module.
 
 A step of a loop sets a few pointers and jumps: fixed values are read where they are, elements of arrays and of stacks by
-their place, and carried values change between two buffers. A loop that runs as long as a condition holds stays with
-NumPy, where it can be interrupted.
+their place, and carried values change between two buffers.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from graphnn.backend.native import kernels
+from graphnn.backend.native import interrupts
 from graphnn.backend.native.build import Items, Reading, items_of, part_items
 from graphnn.backend.native.emit import Builder, Module, Value
 from graphnn.backend.native.items import Access, Item, Kernel, View, contiguous, is_whole, whole
@@ -24,8 +23,8 @@ from graphnn.transform.branches import Switch
 from graphnn.transform.loops import Scan, While
 
 _ALIGNMENT = 64
-_ASK = 1 << 20
-"""A loop without a fixed end asks whether it was interrupted after computing about so many elements."""
+_STEP = 5.0
+"""Nanoseconds that a step of a loop takes beside what its body computes."""
 
 
 class _Inner(NamedTuple):
@@ -90,19 +89,37 @@ def _begin(b: Builder, inner: _Inner, constants: dict[Item, str]) -> str:
 
 
 def _run(b: Builder, inner: _Inner, table: str) -> None:
-    """Call the functions of a body; if one fails, so does the loop."""
+    """Call the functions of a body; if one fails or is stopped, so is the loop."""
     for name in inner.program.steps:
-        made = b.fresh("r")
-        b.line(f"{made} = call i32 @{name}(ptr {table})")
-        fine, label = b.fresh("f"), b.fresh("ok")[1:]
-        b.line(f"{fine} = icmp eq i32 {made}, 0\nbr i1 {fine}, label %{label}, label %failed")
-        b.label(label)
+        _check(b, f"call i32 @{name}(ptr {table})")
+
+
+def _ask(b: Builder, number: Value, step_takes: float) -> None:
+    """Ask whether to stop after steps that take so long together that a person would notice."""
+    if not b.module.stoppable:
+        return
+    every = max(1, int(interrupts.PATIENCE / step_takes))
+    b.module.declare(interrupts.DECLARATION)
+    with b.when(b.icmp("eq", b.bin("urem", number, b.const("i64", every)), b.const("i64", every - 1))):
+        _check(b, interrupts.CALL)
+
+
+def _check(b: Builder, call: str) -> None:
+    made = b.fresh("r")
+    b.line(f"{made} = {call}")
+    fine, label, stopped = b.fresh("f"), b.fresh("ok")[1:], b.fresh("s")
+    b.line(f"{fine} = icmp eq i32 {made}, 0\nbr i1 {fine}, label %{label}, label %{label}no")
+    b.label(f"{label}no")
+    b.line(f"{stopped} = icmp slt i32 {made}, 0\nbr i1 {stopped}, label %stopped, label %failed")
+    b.label(label)
 
 
 def _function(b: Builder, name: str, count: int) -> str:
     b.line("ret i32 0")
     b.label("failed")
     b.line("ret i32 1")
+    b.label("stopped")
+    b.line(f"ret i32 {interrupts.STOPPED}")
     return b.function(f"define internal i32 @{name}({', '.join(f'ptr %p{i}' for i in range(count))})")
 
 
@@ -126,6 +143,8 @@ def _(op: Scan, node: Node, views: Sequence[View], maker: Any) -> list[View] | N
     sizes = [item.bytes for item in program.ends]
     pairs = {i: (room.take(sizes[i]), room.take(sizes[i])) for i in range(op.carries) if i not in stacks.lines}
     anchor, parts = part_items(maker, node, room.size, sources, stacks.parts(length))
+    step_takes = _STEP + program.nanoseconds
+    anchor.inside = step_takes * length
     constants = _constants(program)
     own = [maker.fixed(item) for item in constants]
 
@@ -166,6 +185,8 @@ def _(op: Scan, node: Node, views: Sequence[View], maker: Any) -> list[View] | N
             for i in range(op.carries, len(parts)):
                 _put(b, along(out[i], sizes[i]), places[program.ends[i]], table)
             _run(b, inner, table)
+            if step_takes * length > interrupts.PATIENCE:
+                _ask(b, number, step_takes)
         for i, pair in buffers.items():
             _copy(b, out[i], pair[(length - 1) % 2], sizes[i])
         return _function(b, name, 1 + len(sources) + len(parts) + len(constants))
@@ -260,11 +281,10 @@ def _(op: While, node: Node, views: Sequence[View], maker: Any) -> list[View] | 
     answer, sizes = room.take(1), [item.bytes for item in body.ends]
     pairs = [(room.take(size), room.take(size)) for size in sizes]
     anchor, parts = part_items(maker, node, room.size, sources, _parts_of(node))
+    step_takes = _STEP + condition.nanoseconds + body.nanoseconds
+    anchor.inside = 2 * interrupts.PATIENCE  # nobody knows: as long as what can be stopped
     constants = [_constants(condition), _constants(body)]
     own = [maker.fixed(item) for group in constants for item in group]
-    # Asking takes as long as some thousands of elements.
-    often = max(1, _ASK // max(1, sum(item.size for item in body.items)))
-    often = 1 << (often.bit_length() - 1)
 
     def text(name: str, module: Module) -> str:
         condition.emit(module, f"{name}.condition")
@@ -300,8 +320,7 @@ def _(op: While, node: Node, views: Sequence[View], maker: Any) -> list[View] | 
         _run(b, inners[1], tables[1])
         following = b.bin("add", number, b.const("i64", 1))
         b.store(following, "%steps")
-        with b.when(b.icmp("eq", b.bin("and", following, b.const("i64", often - 1)), b.const("i64", 0))):
-            _end_if_interrupted(b)
+        _ask(b, number, step_takes)
         b.line("br label %ask")
         b.label("done")
         for i, pointer in enumerate(now):
@@ -310,21 +329,6 @@ def _(op: While, node: Node, views: Sequence[View], maker: Any) -> list[View] | 
 
     _finish(anchor, parts, sources, own, ("while", op), text)
     return [whole(item) for item in parts]
-
-
-def _end_if_interrupted(b: Builder) -> None:
-    """Fail if Ctrl-C was pressed: Python, told so again, raises KeyboardInterrupt as soon as it runs."""
-    for head in kernels.PYTHON.values():
-        b.module.declare(f"declare {head}")
-    held, pressed = b.fresh("held"), b.fresh("pressed")
-    b.line(f"{held} = call i32 @PyGILState_Ensure()\n{pressed} = call i32 @PyOS_InterruptOccurred()")
-    yes = b.icmp("ne", Value(pressed, "i32"), b.const("i32", 0))
-    with b.when(yes):
-        b.line("call void @PyErr_SetInterrupt()")
-    b.line(f"call void @PyGILState_Release(i32 {held})")
-    on = b.fresh("on")[1:]
-    b.line(f"br {yes.typed}, label %failed, label %{on}")
-    b.label(on)
 
 
 @lower_bundle.register
@@ -340,6 +344,7 @@ def _(op: Switch, node: Node, views: Sequence[View], maker: Any) -> list[View] |
     room = _Room()
     inners = [_inner(program, room) for program in programs]
     anchor, parts = part_items(maker, node, room.size, sources, _parts_of(node))
+    anchor.inside = max(program.nanoseconds for program in programs)
     constants = [_constants(program) for program in programs]
     own = [maker.fixed(item) for group in constants for item in group]
 
@@ -396,10 +401,15 @@ def _finish(
     key: Any,
     text: Callable[[str, Module], str],
 ) -> None:
-    """The kernel of an operation with bodies; equal ones, wherever they are, share their code."""
+    """The kernel of an operation with bodies; equal ones that may be stopped alike share their code."""
     pointers = (
         (anchor, 0), *[(view.item, view.offset) for view in sources], *[(item, 0) for item in (*parts, *own)],
     )  # fmt: skip
     anchor.operands += [Access(item, 0, contiguous(item.shape)) for item in own]
     anchor.checks = frozenset([anchor])
-    anchor.kernel = lambda module: Kernel(module.once(key, lambda name: text(name, module)), pointers, checked=True)
+
+    def kernel(module: Module) -> Kernel:
+        name = module.once((key, module.stoppable), lambda name: text(name, module))
+        return Kernel(name, pointers, checked=True)
+
+    anchor.kernel = kernel

@@ -76,6 +76,7 @@ class Module:
         self.functions: dict[Hashable, str] = {}
         self._bodies: list[str] = []
         self._declared: dict[str, None] = {}
+        self.stoppable = True  # whether what is emitted now may be stopped half-way; see interrupts.py
 
     def lanes(self, kind: str) -> int:
         """How many scalars of a kind fill a vector register."""

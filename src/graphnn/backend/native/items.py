@@ -69,10 +69,11 @@ class Item:
     key : what it does, hashable: equal keys with equal accesses make equal code
     checks : what its kernel fails for if it does not hold; the same does not fail when it has held before
     again : whether it is a copy that is computed where it is read; see `recompute`
+    inside : of a loop, roughly how many nanoseconds its steps take
     """
 
     __slots__ = (
-        "again", "axes", "checks", "dtype", "emit", "group", "index", "kernel", "key", "kind", "node", "operands",
+        "again", "axes", "checks", "dtype", "emit", "group", "index", "inside", "kernel", "key", "kind", "node", "operands",
         "output", "role", "shape", "size", "stored", "value", "wide",
     )  # fmt: skip
 
@@ -91,6 +92,7 @@ class Item:
         self.value: Any = None  # of what is fixed
         self.output = -1  # the result array that it is written to
         self.kernel: Callable[[Module], Kernel] | None = None
+        self.inside = 0.0
 
     @property
     def bytes(self) -> int:

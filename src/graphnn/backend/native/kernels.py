@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from graphnn.backend.native import driver, jit, packing, pool, tile
+from graphnn.backend.native import driver, interrupts, jit, packing, pool, tile
 from graphnn.backend.native.emit import Module
 from graphnn.backend.native.target import binding
 
@@ -29,13 +29,6 @@ _KINDS: dict[str, tuple[str, Callable[..., str]]] = {
     "touch": ("ptr, i64, i64, i64", driver.touch_text),
     "run": ("ptr, ptr", driver.run_text),
 }
-PYTHON = {
-    "PyGILState_Ensure": "i32 @PyGILState_Ensure()",
-    "PyGILState_Release": "void @PyGILState_Release(i32)",
-    "PyOS_InterruptOccurred": "i32 @PyOS_InterruptOccurred()",
-    "PyErr_SetInterrupt": "void @PyErr_SetInterrupt()",
-}
-"""Functions of Python that native code calls, with their heads."""
 _LEVELS = {"run": 0}
 """What is not worth LLVM's time: it would take longer to optimise than it ever takes to run."""
 _BUNDLES = (
@@ -60,10 +53,7 @@ def link(text: str) -> None:
     """Make the kernels that a text mentions known to the linker; those this process lacks are compiled."""
     if "@graphnn_parallel" in text or ".run(" in text:
         pool.register()
-    if "@PyOS_InterruptOccurred" in text:
-        for name in PYTHON:
-            address = ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value
-            binding().add_symbol(name, address)
+    interrupts.link(text)
     wanted = dict.fromkeys(_NAME.findall(text))
     if _linked.issuperset(wanted):
         return

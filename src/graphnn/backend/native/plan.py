@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphnn.backend.base import Form, failure, where_it_comes_from
-from graphnn.backend.native import control, jit, kernels
+from graphnn.backend.native import control, interrupts, jit, kernels
 from graphnn.backend.native.build import Items, items_of
 from graphnn.backend.native.call import MOST_RESULTS, Call, available, bind, pointer, text_of
 from graphnn.backend.native.call import Array as Slot
@@ -30,11 +30,12 @@ from graphnn.ir.arrays import Array
 from graphnn.ir.node import Node
 from graphnn.ir.spec import Bundle
 from graphnn.ops.results import Result
-from graphnn.transform.loops import While
 
 _LOWERINGS = (control,)  # importing it registers loops and choices
 _LONG = 100_000
 """Elements computed in a call that lets other Python threads run meanwhile; for fewer, switching would take as long."""
+_TURN = 5e6
+"""Nanoseconds for which a thread of Python keeps the lock anyhow, so also a call that writes over variables."""
 
 
 def plan_of(
@@ -131,7 +132,9 @@ class Plan:
         known = all(isinstance(n, int) for item in given for n in item.shape)
         few = len(ends) - len(program.in_place) <= MOST_RESULTS
         if form is not None and known and few and program.steps == ["segment0"] and available():
-            call = self._call_of(form)
+            call = self._call_of(form, module.text)
+            if call.stops:
+                module.declare("declare void @graphnn_resume()")
             module.add(text_of(call, len(self.template)))
         self.text = module.text
         self.times["text of the module"] = time.perf_counter() - started
@@ -160,9 +163,17 @@ class Plan:
         if call is not None and form is not None:
             cells = [variable.cell for variable in form.variables]
             with contextlib.suppress(MemoryError):  # each call says so
-                self.direct = bind(
-                    self.library.address("call"), call, self.template, self._room(), cells, (program, self.library)
+                direct = bind(
+                    self.library.address("call"),
+                    call,
+                    self.template,
+                    self._room(),
+                    cells,
+                    form.taken,
+                    (program, self.library),
                 )
+                run = form.taken.run
+                self.direct = (lambda *arguments: run(direct, arguments)) if call.take else direct
 
     @property
     def llvm(self) -> str:
@@ -190,7 +201,7 @@ class Plan:
         start = -room.ctypes.data % 64
         return room[start : start + self.arena.size]
 
-    def _call_of(self, form: Form) -> Call:
+    def _call_of(self, form: Form, text: str) -> Call:
         given, ends, in_place = self.program.given, self.program.ends, self.program.in_place
 
         def seen(item: Item) -> Slot:
@@ -202,9 +213,7 @@ class Plan:
         work += sum(
             item.key.work // 8 for group in self.program.groups for item in group.items if isinstance(item.key, Product)
         )
-        # How long a loop takes that has no fixed end, nobody knows before.
-        nodes = [item.node for group in self.program.groups for item in group.items]
-        work += _LONG * any(node is not None and isinstance(node.op, While) for node in nodes)
+        long = self.program.nanoseconds > _TURN
         return Call(
             "segment0",
             tuple(map(seen, given[:first])),
@@ -213,8 +222,9 @@ class Plan:
             tuple(updated),
             count,
             form.single,
-            # What is written over must not be read by another thread meanwhile.
-            work > _LONG and not in_place,
+            long or (work > _LONG and not in_place),
+            long and bool(in_place),
+            interrupts.CALL in text,
         )
 
     def __call__(self, arguments: Sequence[Array]) -> list[Array]:
@@ -251,6 +261,8 @@ class Plan:
             started = 0.0 if self._timed is None else time.perf_counter()
             if isinstance(step, _Segment):
                 failed = step.run(address)
+                if failed < 0:
+                    interrupts.resume()
                 if failed:
                     raise self._error(self.program.checked[failed - 1], frame, values, arguments, results)
             else:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+from graphnn.backend.native import interrupts
 from graphnn.backend.native.build import Items, needed
+from graphnn.backend.native.call import MOST_RESULTS
 from graphnn.backend.native.emit import Module
 from graphnn.backend.native.epilogue import absorb, kernel_of_product, settle
 from graphnn.backend.native.items import KINDS, Item, Kernel
@@ -18,6 +21,10 @@ from graphnn.ir.arrays import Array
 
 _CALLS = 40
 """Calls of kernels in one function of the module."""
+_SMALL = 1 << 16
+"""Bytes of a result that costs next to nothing to make anew, beside a call that is long enough to be stopped."""
+_FLOPS, _ELEMENTS = 200.0, 4.0
+"""What a nanosecond is enough for, in a product and elsewhere, where all goes well."""
 
 
 class Program:
@@ -47,6 +54,8 @@ class Program:
             regions = _regions(self.items)
         absorb(regions)
         self.groups, self.in_place = regions.write_over(updated)
+        if self.nanoseconds > interrupts.PATIENCE:
+            self._keep_stoppable()
         _mark_stored(self.groups)
         settle(self.groups)
         self.arena = Arena(self.groups)
@@ -76,10 +85,34 @@ class Program:
         """The slot of an item; a new one if it has none."""
         return self.places.setdefault(item, len(self.places) + 1)
 
-    def emit(self, module: Module, prefix: str = "segment", separate: bool = False) -> None:
-        """Emit the functions; with `separate` one for each kernel, to measure them."""
-        calls: list[str] = []
+    @property
+    def nanoseconds(self) -> float:
+        """How long it takes, roughly."""
+        return sum(map(_nanoseconds, self.groups))
+
+    def _keep_stoppable(self) -> None:
+        """Have new arrays made for small results, the earliest first, so that they do not end what may be stopped."""
+        spare = MOST_RESULTS - (len(self.ends) - len(self.in_place))
         for group in self.groups:
+            small = [item for item in group.items if item in self.in_place and item.bytes <= _SMALL]
+            if small and len(small) <= spare:
+                spare -= len(small)
+                self.in_place.difference_update(small)
+
+    def emit(self, module: Module, prefix: str = "segment", separate: bool = False) -> None:
+        """Emit the functions; with `separate` one for each kernel, to measure them.
+
+        Long ones ask now and then whether to stop, until a variable is written over: it would be left half-way.
+        """
+        calls: list[str] = []
+        since = 0.0
+        for group in self.groups:
+            if since > interrupts.PATIENCE and module.stoppable:
+                calls.append(interrupts.ask(module, str(len(calls))))
+                since = 0.0
+            if not self.in_place.isdisjoint(group.items):
+                module.stoppable = False
+            since += _nanoseconds(group)
             if group.items[0].role == "host":
                 self._end(module, prefix, calls)
                 self.steps.append(group.items[0])
@@ -122,7 +155,9 @@ class Program:
             f"{result}b = icmp eq i32 {result}, 0",
             f"br i1 {result}b, label %c{number}, label %e{number}",
             f"e{number}:",
-            f"ret i32 {len(self.checked)}",
+            f"{result}s = icmp slt i32 {result}, 0",
+            f"{result}e = select i1 {result}s, i32 {result}, i32 {len(self.checked)}",
+            f"ret i32 {result}e",
             f"c{number}:",
         ]
 
@@ -148,6 +183,16 @@ def _regions(items: Sequence[Item]) -> Regions:
         if item.role in ("element", "reduce", "kernel", "part", "host"):
             regions.add(item)
     return regions
+
+
+def _nanoseconds(group: Group) -> float:
+    total = 0.0
+    for item in group.items:
+        if isinstance(item.key, Product):
+            total += item.key.work / _FLOPS
+        else:
+            total += max(item.size, math.prod(item.wide)) / _ELEMENTS + item.inside
+    return total
 
 
 def _segment(head: str, calls: list[str], last: str) -> str:

@@ -34,7 +34,10 @@ def binding() -> Any:
     ImportError
         If llvmlite is not there, or cannot be loaded on this machine.
     """
-    import llvmlite.binding as llvm
+    try:
+        import llvmlite.binding as llvm
+    except OSError as error:  # it is there, its library cannot be loaded
+        raise ImportError(str(error)) from error
 
     if not hasattr(llvm, "create_pass_builder"):
         raise ImportError("llvmlite is older than 0.44")
