@@ -409,7 +409,7 @@ def _finish(
     anchor.checks = frozenset([anchor])
 
     def kernel(module: Module) -> Kernel:
-        name = module.once((key, module.stoppable), lambda name: text(name, module))
+        name = module.once((*key, module.stoppable), lambda name: text(name, module))
         return Kernel(name, pointers, checked=True)
 
     anchor.kernel = kernel
