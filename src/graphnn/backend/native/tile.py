@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from graphnn.backend.native.emit import BYTES, Module, type_text
 
-
 _AHEAD = 24
 """Steps of the depth, for which a tile that packs asks before it reads them."""
 
