@@ -32,6 +32,10 @@ SHAPES = [  # layout, m, n, k, batch, and where it comes from
     ("nn", 256, 1000, 2048, 1, "wide"),
     ("nt", 256, 2048, 1000, 1, "wide"),
     ("tn", 2048, 1000, 256, 1, "wide"),
+    ("nn", 256, 2048, 2048, 1, "wide"),
+    ("nt", 256, 2048, 2048, 1, "wide"),
+    ("tn", 2048, 2048, 256, 1, "wide"),
+    ("tn", 1024, 2048, 256, 1, "wide"),
     ("nn", 32, 512, 128, 1, "lstm, a step"),
     ("nt", 32, 128, 512, 1, "lstm, a step"),
     ("nn", 2048, 512, 128, 1, "lstm, all steps"),
@@ -41,6 +45,8 @@ SHAPES = [  # layout, m, n, k, batch, and where it comes from
     ("nn", 1024, 128, 512, 1, "transformer"),
     ("nt", 1024, 512, 128, 1, "transformer"),
     ("tn", 512, 128, 1024, 1, "transformer"),
+    ("tn", 128, 512, 1024, 1, "transformer"),
+    ("tn", 128, 384, 1024, 1, "transformer"),
     ("nt", 64, 64, 32, 64, "attention"),
     ("nn", 64, 32, 64, 64, "attention"),
     ("tn", 64, 32, 64, 64, "attention"),
@@ -51,7 +57,7 @@ SHAPES = [  # layout, m, n, k, batch, and where it comes from
     ("nn", 1, 256, 784, 1, "inference"),
     ("nt", 1, 784, 256, 1, "batch of one"),
 ]
-QUICK = [0, 5, 9, 12, 21, 27]
+QUICK = [0, 5, 9, 16, 27, 33]
 THREADS = (
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",

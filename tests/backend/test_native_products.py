@@ -9,8 +9,8 @@ import pytest
 
 llvm = pytest.importorskip("llvmlite.binding")
 
-from graphnn.backend.native import jit, kernels, pool  # noqa: E402
-from graphnn.backend.native.cuts import choose  # noqa: E402
+from graphnn.backend.native import driver, jit, kernels, pool  # noqa: E402
+from graphnn.backend.native.cuts import Plan, choose  # noqa: E402
 from graphnn.backend.native.emit import Module  # noqa: E402
 from graphnn.backend.native.products import Epilogue, Product, emit_product  # noqa: E402
 from graphnn.backend.native.target import host  # noqa: E402
@@ -149,6 +149,101 @@ def test_further_axes_of_rows_and_depth(target):
         gradient = np.empty_like(w)
         second(x, y, gradient)
         np.testing.assert_allclose(gradient, np.einsum("nhwpqc,nhwo->pqco", view, y), rtol=1e-12, atol=1e-11)
+
+
+PACKED = [  # m, n, k, batches: edges of tiles, of panels and of blocks, several items of each kind
+    (64, 64, 64, ()),
+    (65, 71, 300, ()),
+    (131, 200, 257, ()),
+    (47, 300, 1030, ()),
+    (600, 40, 70, ()),
+    (500, 97, 640, ()),
+    (33, 50, 90, (3,)),
+    (50, 65, 300, (2, 2)),
+]
+
+
+@pytest.mark.parametrize("ride", [None, Epilogue("bias", 1, bias_and_row)])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("target", TARGETS)
+def test_rows_that_lie_far_apart_are_packed(target, kind, ride):
+    make, dtype = Padded(7), KINDS[kind]
+    products, data = [], []
+    for turned in (False, True):
+        for m, n, k, batch in PACKED:
+            a, c = make.matrix(dtype, batch, m, k, True), make.matrix(dtype, batch, m, n)
+            b = make.matrix(dtype, batch, k, n, turned)
+            levels = tuple((count, *(x.strides[i] // x.itemsize for x in (a, b, c))) for i, count in enumerate(batch))
+            products.append(Product(kind, m, n, k, strides(a), strides(b), strides(c), levels, ride))
+            data.append((a, b, c, make.matrix(dtype, (), 1, n)))
+            assert Plan(TARGETS[target](), products[-1]).packs_rows
+    before = []
+    try:
+        for threads in (1, 3):
+            pool.set_num_threads(threads)
+            runs = compiled(products, TARGETS[target]())
+            for number, (run, p, (a, b, c, bias)) in enumerate(zip(runs, products, data, strict=True)):
+                c[...] = 7
+                nothing = np.isnan(c.base).sum()
+                run(a, b, c, *([bias] if ride else []))
+                assert np.isnan(c.base).sum() == nothing
+                if threads > 1:
+                    assert (c == before[number]).all()
+                    continue
+                before.append(c.copy())
+                if ride is None:
+                    check(c, a, b, dtype)
+                    continue
+                places = [np.arange(count).reshape(-1, *[1] * (c.ndim - i - 1)) for i, count in enumerate(c.shape[:-2])]
+                rows = functools.reduce(lambda x, y: x * 10 + y, places, np.arange(p.m)[:, None])
+                check(c, a, b, dtype, (rows, bias.astype(np.float64)), 0.5)
+    finally:
+        pool.set_num_threads(None)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_packed_rows_of_several_axes(target):
+    # The gradient of a convolution by a large kernel: rows of two axes, a depth of three.
+    rng = np.random.default_rng(8)
+    x, y = rng.standard_normal((3, 9, 14, 40)), rng.standard_normal((3, 8, 12, 70))
+    view = np.lib.stride_tricks.sliding_window_view(x, (2, 3), (1, 2)).transpose(0, 1, 2, 4, 5, 3)
+    s = [each // 8 for each in view.strides]
+    batch, high, wide = view.shape[:3]
+    p = Product(
+        "double", 120, 70, wide, (1, s[2]), (70, 1), (70, 1), (), None,
+        ((2, s[3], 120 * 70),), ((batch, s[0], high * wide * 70), (high, s[1], wide * 70)),
+    )  # fmt: skip
+    plan = Plan(TARGETS[target](), p)
+    assert plan.packs_rows
+    assert plan.by_runs
+    (run,) = compiled([p], TARGETS[target]())
+    gradient = run(x, y, np.empty((2, 3, 40, 70)))
+    np.testing.assert_allclose(gradient, np.einsum("nhwpqc,nhwo->pqco", view, y), rtol=1e-12, atol=1e-11)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_an_item_packs_has_room(target):
+    rng, module = np.random.default_rng(9), TARGETS[target]()
+    found = 0
+    try:
+        for threads in (1, 2, 16):
+            pool.set_num_threads(threads)
+            for _ in range(200):
+                m, n, k, runs = (int(2 ** rng.uniform(0, top)) for top in (13, 13, 13, 5))
+                kind = rng.choice(list(KINDS)).item()
+                plan = Plan(module, Product(kind, m, n, k, (1, m), (n, 1), (n, 1), depth=((runs, m * k, n * k),)))
+                sums = plan.row_units * plan.shape.rows * plan.group * plan.width * plan.size
+                assert plan.once or sums <= driver.STRIP_BYTES
+                assert plan.group * (plan.groups - 1) < plan.panels <= plan.group * plan.groups
+                assert plan.row_units * (plan.row_blocks - 1) < plan.units <= plan.row_units * plan.row_blocks
+                if plan.packs_rows:
+                    found += 1
+                    assert plan.steps * plan.shape.rows * plan.size <= plan.a_unit
+                    assert plan.row_units * plan.a_unit <= driver.ROWS_BYTES
+                    assert plan.steps * plan.width * plan.size <= driver.PANEL_BYTES
+    finally:
+        pool.set_num_threads(None)
+    assert found > 100
 
 
 @pytest.mark.parametrize("kind", KINDS)

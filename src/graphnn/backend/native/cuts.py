@@ -160,7 +160,8 @@ class Plan:
         if self.shape.vectors <= 2:
             limit = min(limit, _NEAR_BYTES // (self.width * self.size))
         limit = min(limit, driver.PANEL_BYTES // (self.width * self.size))
-        if p.b[1] == 1 and not self.edge and -(-p.m // self.shape.rows) * self.outer <= FEW:
+        few = -(-p.m // self.shape.rows) * self.outer <= FEW
+        if p.b[1] == 1 and not self.edge and few and not self.packs_rows:
             limit = 1 << 40  # nothing is packed
         if p.depth and p.k <= limit:
             count, a, b = p.depth[-1]
