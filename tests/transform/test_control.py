@@ -230,7 +230,7 @@ def test_a_checkpoint_in_the_step_keeps_the_carried_values_only():
         return len(first.op.body.outputs) - first.op.carries
 
     assert stacks(gn.checkpoint(block)) == 1
-    assert stacks(block) > 4
+    assert stacks(block) == 4  # the products follow from these
 
 
 def test_nested_loops_and_branches():

@@ -23,6 +23,8 @@ from graphnn.transform.loops import Scan
 _CHEAP = (Abs, Add, Astype, Divide, Maximum, Minimum, Multiply, Negative, Predicate, Square, Subtract, Where)
 _MOST = 4
 """A stack is worth so many further operations; dear ones, such as exp, must be there already."""
+_WORK = 1 << 16
+"""Stacks times nodes: larger bodies are left as they are, since looking at each stack takes a walk over the body."""
 
 
 def less_stacked(outputs: Sequence[Node], merge: Callable[[Sequence[Node]], list[Node]]) -> list[Node]:
@@ -68,9 +70,10 @@ def _recomputed(
     for operand, element in mine.items():
         if isinstance(operand.op, Result) and operand.inputs[0] is other and operand.op.index >= theirs.carries:
             stacked.setdefault(theirs.body.outputs[operand.op.index], element)
-    for value, element in sorted(
-        stacked.items(), key=lambda pair: -pair[0].index
-    ):  # what comes late follows from the rest
+    if len(stacked) * len(topological(ends)) > _WORK:
+        return ends
+    # What comes late follows from the rest.
+    for value, element in sorted(stacked.items(), key=lambda pair: -pair[0].index):
         if value in known or not value.inputs:
             continue
         others = {**known, **{x: y for x, y in stacked.items() if x is not value}}
