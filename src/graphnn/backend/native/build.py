@@ -118,26 +118,26 @@ class _Maker:
         """What is computed in the order in which its operands lie, where that is not the order of its own axes."""
         if isinstance(node.spec, Bundle) or isinstance(node.op, Contract):
             return None
-        folds = reduces(node) and node.dtype.name in KINDS
-        emit = lower(node.op, node) if node.op.elementwise else None
-        if not folds and emit is None:
-            return None
-        shape = node.inputs[0].shape if folds else node.shape
+        folds = reduces(node)
+        shape: Any = node.inputs[0].shape if folds else node.shape
         orders = [order_of(view) for view in operands if view.shape == shape]
         plain = tuple(range(len(shape)))
         order = next((found for found in orders if found is not None), plain)
         if order == plain or plain in orders:
+            return None
+        emit = lower(node.op, node) if node.op.elementwise else None
+        if emit is None and not (folds and node.dtype.name in KINDS):
             return None
         axes = node.op.axes if folds else ()  # type: ignore[attr-defined]
         kept = [axis for axis in order if axis not in axes]
         sizes: Any = [shape[axis] for axis in kept]
         item = self.new("reduce" if folds else "element", node, sizes, node.dtype)
         for view in operands:
-            strides = view.strides if folds else reads(view, shape).strides  # type: ignore[arg-type]
+            strides = view.strides if folds else reads(view, shape).strides
             item.operands.append(Access(view.item, view.offset, tuple([strides[axis] for axis in order])))
         item.emit, item.key = emit, self._key(node)
         if folds:
-            item.wide = tuple([shape[axis] for axis in order])  # type: ignore[misc]
+            item.wide = tuple([shape[axis] for axis in order])
             item.axes, item.key = tuple([i for i, axis in enumerate(order) if axis in axes]), node.op
         places = dict(zip(kept, contiguous(sizes), strict=True))
         keeps = not folds or node.op.keepdims  # type: ignore[attr-defined]

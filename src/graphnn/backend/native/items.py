@@ -143,6 +143,8 @@ def order_of(view: View) -> Sizes | None:
     """The order of its axes in which a view is all of its item as it lies in memory; None where there is none."""
     if 0 in view.shape:
         return None
+    if is_whole(view):
+        return tuple(range(len(view.shape)))
     order = sorted(range(len(view.shape)), key=lambda axis: (-view.strides[axis] if view.shape[axis] > 1 else 0, axis))
     if list(order) != list(range(len(order))) and 1 in view.shape:
         # Axes of size 1 are anywhere: they stay where they are, as far as that is possible.

@@ -239,7 +239,10 @@ def _ends_of_log(b: Builder, x: Value, value: Value, zero: float) -> Value:
 
 
 def tanh(b: Builder, x: Value) -> Value:
-    """The hyperbolic tangent: (exp(2 x) - 1) / (exp(2 x) + 1) for |x|, with the sign of x."""
+    """The hyperbolic tangent: (exp(2 x) - 1) / (exp(2 x) + 1) for |x|, with the sign of x.
+
+    Without a fused multiply-add its error is up to 2.1 units in the last place.
+    """
     a, one = b.intrinsic("fabs", x), _number(b, x, 1.0)
     top = _number(b, x, 10.0 if x.kind == "float" else 20.0)  # where the result is 1
     a = b.select(b.fcmp("ogt", a, top), top, a)  # NaN stays
