@@ -1,5 +1,6 @@
 """Long calls of native functions: Ctrl-C in the midst of them, and what other threads do and see meanwhile."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -180,4 +181,20 @@ def test_other_functions_wait_too():
     _, w, _, thread = long_call()
     assert gn.function([], gn.max(w))() == 3
     assert gn.evaluate(w[0, 0]) == 3
+    thread.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_a_child_forked_meanwhile_does_not_wait_for_ever():
+    _, w, _, thread = long_call()
+    child = os.fork()
+    if child == 0:
+        try:
+            _ = w.value
+        except gn.ExecutionError as error:
+            w.value = np.full((160, 160), 5.0)
+            os._exit(0 if "forked while a call wrote over the value" in str(error) and w.value.max() == 5 else 1)
+        os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
     thread.join()

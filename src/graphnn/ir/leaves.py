@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -108,15 +109,15 @@ class Taken:
     call, which then leaves it as it finds it.
     """
 
-    __slots__ = ("owner", "waiting")
+    __slots__ = ("owner", "process", "waiting")
 
     def __init__(self) -> None:
-        self.owner = 0  # the thread that is in the call
+        self.owner = self.process = 0  # the thread that is in the call
         self.waiting: deque[tuple[list[Cell], list[Any], threading.Lock]] = deque()
 
     def run(self, call: Callable[..., _T], args: tuple[Any, ...]) -> _T:
         """Make the call, and let in who waits for it."""
-        self.owner = threading.get_ident()
+        self.owner, self.process = threading.get_ident(), os.getpid()
         try:
             return call(*args)
         finally:
@@ -132,8 +133,14 @@ class Taken:
         Raises
         ------
         ExecutionError
-            In the thread that is in the call: in the handler of a signal that came meanwhile.
+            In the thread that is in the call: in the handler of a signal that came meanwhile. And in a forked child, where
+            the call will never end.
         """
+        if self.process != os.getpid():
+            raise ExecutionError(
+                "the process was forked while a call wrote over the value, which is lost in this child",
+                "Set it, or fork when no other thread is in a call.",
+            )
         if self.owner == threading.get_ident():
             raise ExecutionError(
                 "the value is about to be written over by the call that is interrupted here",
