@@ -7,19 +7,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from graphnn.backend.base import value_of
 from graphnn.backend.native import cumulative, elementwise, exponential, folding, indexing, movement, random, sorting
 from graphnn.backend.native.contraction import is_product, product_of
 from graphnn.backend.native.items import KINDS, Access, Item, Kernel, View, contiguous, is_whole, reads, whole
 from graphnn.backend.native.lower import lower, lower_bundle, lower_whole, view_of
 from graphnn.backend.native.products import emit_product
 from graphnn.backend.native.reduction import reduces
-from graphnn.errors import LoweringError
 from graphnn.ir.dtype import uint8
 from graphnn.ir.graph import topological
-from graphnn.ir.leaves import Constant, Iota
 from graphnn.ir.node import Node
 from graphnn.ir.spec import Bundle
 from graphnn.ops.contraction import Contract
+from graphnn.ops.indexing import Gather, ScatterAdd, ScatterSet
 from graphnn.ops.reduction import Sum
 from graphnn.ops.results import Result
 
@@ -33,6 +33,9 @@ _LOWERINGS = (
     random,
     sorting,
 )  # importing them registers what they lower
+
+
+_CHECKING = ("kernel", "host")
 
 
 class Items(NamedTuple):
@@ -115,7 +118,7 @@ class _Maker:
             item.role, item.wide, item.axes = "reduce", terms.shape, tuple(range(node.ndim, len(terms.shape)))
             item.operands, item.key = [Access(terms, 0, contiguous(terms.shape))], Sum(item.axes)
             return item
-        if item.size == 0:
+        if item.size == 0 and not _checks(node):
             item.role, item.value = "fixed", np.empty(item.shape, item.dtype.numpy)
         elif reduces(node) and 0 not in operands[0].shape and item.dtype.name in KINDS:
             item.role, item.axes, item.wide = "reduce", node.op.axes, operands[0].shape  # type: ignore[attr-defined]
@@ -189,6 +192,11 @@ class _Maker:
         return item
 
 
+def _checks(node: Node) -> bool:
+    # Indices are looked at even where nothing is read or written with them.
+    return isinstance(node.op, (Gather, ScatterAdd, ScatterSet)) and 0 not in node.inputs[-1].shape
+
+
 def part_items(maker: _Maker, node: Node, room: int, operands: Sequence[View]) -> tuple[Item, list[Item]]:
     """The memory that an operation with several results works in, which stands for it; and its results."""
     assert isinstance(node.spec, Bundle)
@@ -216,7 +224,8 @@ def items_of(outputs: Sequence[Node], arguments: Sequence[Node]) -> Items:
 
 
 def _needed(items: list[Item], ends: list[Item]) -> list[Item]:
-    # What only arrays of size 0 depend on is not computed.
+    # What only arrays of size 0 depend on is not computed, unless it looks at indices.
+    ends = [*ends, *[item for item in items if item.role in _CHECKING and item.node is not None and _checks(item.node)]]
     live, stack = set(ends), list(ends)
     while stack:
         item = stack.pop()
@@ -228,16 +237,6 @@ def _needed(items: list[Item], ends: list[Item]) -> list[Item]:
                 live.add(other)
                 stack.append(other)
     return [item for item in items if item in live]
-
-
-def value_of(node: Node) -> Any:
-    """The array of a leaf."""
-    if isinstance(node.op, Constant):
-        return node.op.payload.array
-    if isinstance(node.op, Iota):
-        size: Any = node.op.size
-        return np.arange(size, dtype=np.int64).astype(node.op.dtype.numpy)
-    raise LoweringError(f"the native backend got the leaf {node.label} ({node.op.name}), which has no value")
 
 
 def _itself(b: Any, x: Any) -> Any:
