@@ -124,12 +124,12 @@ def _reduced(b: Builder, x: Value) -> tuple[Value, Value]:
     return turns, b.fma(turns, _number(b, x, -low), r)
 
 
-def _exp_minus_one(b: Builder, r: Value) -> Value:
+def exp_minus_one(b: Builder, r: Value) -> Value:
     """exp(r) - 1 for |r| <= log(2) / 2."""
     return b.fma(b.bin("fmul", r, r), polynomial(b, r, _EXP[r.kind]), r)
 
 
-def _scaled(b: Builder, value: Value, turns: Value) -> Value:
+def scaled(b: Builder, value: Value, turns: Value) -> Value:
     """value * 2**turns, also where the power alone would be too large or too small."""
     integer = _BITS[value.kind][2]
     n = b.cast("fptosi", turns, integer)
@@ -138,7 +138,15 @@ def _scaled(b: Builder, value: Value, turns: Value) -> Value:
     return b.bin("fmul", b.bin("fmul", value, first), second)
 
 
-def _or_nan(b: Builder, x: Value, value: Value) -> Value:
+def half_exp(b: Builder, x: Value) -> Value:
+    """Half of E to the power x, for x from 0 on: it is a number a little longer than the whole."""
+    turns, r = _reduced(b, _clamped(b, x, -1.0, 90.0 if x.kind == "float" else 711.0))
+    value = b.bin("fadd", exp_minus_one(b, r), _number(b, x, 1.0))
+    return scaled(b, value, b.bin("fsub", turns, _number(b, x, 1.0)))
+
+
+def or_nan(b: Builder, x: Value, value: Value) -> Value:
+    """The value, or x where that is NaN."""
     return b.select(b.fcmp("uno", x, x), x, value)
 
 
@@ -146,8 +154,8 @@ def exp(b: Builder, x: Value) -> Value:
     """E to the power x."""
     low, high = (-104.0, 89.0) if x.kind == "float" else (-746.0, 710.0)
     turns, r = _reduced(b, _clamped(b, x, low, high))
-    value = b.bin("fadd", _exp_minus_one(b, r), _number(b, x, 1.0))
-    return _or_nan(b, x, _scaled(b, value, turns))
+    value = b.bin("fadd", exp_minus_one(b, r), _number(b, x, 1.0))
+    return or_nan(b, x, scaled(b, value, turns))
 
 
 def exp2(b: Builder, x: Value) -> Value:
@@ -156,15 +164,15 @@ def exp2(b: Builder, x: Value) -> Value:
     clamped = _clamped(b, x, low, high)
     turns = b.intrinsic("rint", clamped)
     r = b.bin("fmul", b.bin("fsub", clamped, turns), _number(b, x, math.log(2)))
-    value = b.bin("fadd", _exp_minus_one(b, r), _number(b, x, 1.0))
-    return _or_nan(b, x, _scaled(b, value, turns))
+    value = b.bin("fadd", exp_minus_one(b, r), _number(b, x, 1.0))
+    return or_nan(b, x, scaled(b, value, turns))
 
 
 def expm1(b: Builder, x: Value) -> Value:
     """exp(x) - 1 without cancellation near 0."""
     low, high = (-20.0, 89.0) if x.kind == "float" else (-40.0, 710.0)
     turns, r = _reduced(b, _clamped(b, x, low, high))
-    small = _exp_minus_one(b, r)
+    small = exp_minus_one(b, r)
     # 2**n (e + 1) - 1 as twice 2**(n - 1) e + (2**(n - 1) - 1/2): the largest power would overflow.
     integer = _BITS[x.kind][2]
     n = b.cast("fptosi", turns, integer)
@@ -282,7 +290,7 @@ def erf(b: Builder, x: Value) -> Value:
     t = b.bin("fmul", b.bin("fsub", cut, _number(b, x, middle)), _number(b, x, 1 / half))
     large = b.bin("fsub", one, exp(b, polynomial(b, t, _ERFC[x.kind])))
     value = b.select(b.fcmp("olt", a, _number(b, x, 0.95 if x.kind == "float" else 1.0)), small, large)
-    return _or_nan(b, x, b.intrinsic("copysign", value, x))
+    return or_nan(b, x, b.intrinsic("copysign", value, x))
 
 
 def sin(b: Builder, x: Value) -> Value:
@@ -293,6 +301,11 @@ def sin(b: Builder, x: Value) -> Value:
 def cos(b: Builder, x: Value) -> Value:
     """The cosine."""
     return _apart(b, "cos", x)
+
+
+def tan(b: Builder, x: Value) -> Value:
+    """The tangent."""
+    return _apart(b, "tan", x)
 
 
 def _apart(b: Builder, name: str, x: Value) -> Value:
@@ -339,11 +352,14 @@ def _turned(b: Builder, x: Value, name: str) -> Value:
     none = b.const("i64", 0, x.lanes)
     odd = b.icmp("ne", b.bin("and", quarter, b.const("i64", 1, x.lanes)), none)
     negative = b.icmp("ne", b.bin("and", quarter, b.const("i64", 2, x.lanes)), none)
-    value = b.select(odd, cosine, sine)
-    value = b.select(negative, b.neg(value), value)
-    if name == "sin":
+    if name == "tan":
+        value = b.bin("fdiv", b.select(odd, b.neg(cosine), sine), b.select(odd, sine, cosine))
+    else:
+        value = b.select(odd, cosine, sine)
+        value = b.select(negative, b.neg(value), value)
+    if name != "cos":
         value = b.select(b.fcmp("oeq", wide, _number(b, wide, 0.0)), wide, value)
-    value = _or_nan(b, wide, value)
+    value = or_nan(b, wide, value)
     result = b.variable(value)
     many = b.fcmp("oge", magnitude, _number(b, wide, _MANY_TURNS))
     with b.when(any_lane(b, many)):
