@@ -5,9 +5,14 @@ before it starts, so the last line tells which one it was.
 """
 
 import contextlib
+import faulthandler
+import os
+import signal
 import sys
+import tempfile
 import time
 import traceback
+from pathlib import Path
 
 import numpy as np
 
@@ -107,3 +112,38 @@ def error_of(build, *arrays, kind=Exception, text=""):
     assert isinstance(found[0], type), found
     assert issubclass(found[0], kind), found
     assert text in found[1], found
+
+
+def child(work, status=0, seconds=60):
+    """Run it in a forked child, which then ends as every program does; it has to end with this status, and in time."""
+    sys.stdout.flush()
+    number = os.fork()
+    if number == 0:
+        faulthandler.enable()
+        try:
+            work()
+        except Exception:
+            traceback.print_exc()
+            os._exit(99)
+        sys.exit(0)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found, how = os.waitpid(number, os.WNOHANG)
+        if found:
+            code = os.waitstatus_to_exitcode(how)
+            assert code == status, f"it ended with {code}"
+            return
+        time.sleep(0.005)
+    os.kill(number, signal.SIGABRT)  # it shows where it is
+    os.waitpid(number, 0)
+    raise AssertionError("it did not end")
+
+
+@contextlib.contextmanager
+def own_cache():
+    """A folder for object code that nobody else uses; its path is in the environment."""
+    before = os.environ.get("GRAPHNN_CACHE", "")
+    with tempfile.TemporaryDirectory() as root:
+        os.environ["GRAPHNN_CACHE"] = str(Path(root) / "code")
+        yield
+    os.environ["GRAPHNN_CACHE"] = before
