@@ -15,7 +15,7 @@ CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint slow oracles array-api bench peers conformance fuzz clean FORCE
+.PHONY: help demo test lint slow stress oracles array-api bench peers conformance fuzz clean FORCE
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -35,6 +35,10 @@ lint: $(VENV)/.dev ## style, format, types and the floors of the architecture
 
 slow: $(VENV)/.dev ## the tests of operations and graphs with 500 random examples each instead of 20
 	HYPOTHESIS_PROFILE=nightly $(BIN)/pytest -n $(JOBS) tests/backend tests/ops tests/ir tests/transform tests/compile tests/testing
+
+stress: $(VENV)/.dev ## 10,000 random graphs, 16 threads with 100,000 calls each, 100 forks: the native backend under load
+	HYPOTHESIS_PROFILE=nightly GRAPHNN_CACHE=off $(BIN)/pytest -n $(JOBS) tests/backend/test_native_graphs.py
+	$(BIN)/python -W ignore tests/stress/calls.py
 
 oracles: $(ORACLES)/.made ## values and gradients against PyTorch and JAX, which go into an environment of their own
 	$(ORACLES)/bin/python -m pytest -m "oracles or not oracles" tests/oracles

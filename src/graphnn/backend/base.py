@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from graphnn.errors import ExecutionError, IndexRangeError
+from graphnn.errors import ExecutionError, IndexRangeError, LoweringError
 from graphnn.ir.arrays import Array
-from graphnn.ir.leaves import Taken, Variable
+from graphnn.ir.leaves import Constant, Iota, Taken, Variable
 from graphnn.ir.node import Node, operand_rows
 from graphnn.ir.op import Op
 
@@ -61,6 +61,29 @@ class Backend(Protocol):
         ...
 
 
+LARGEST = 2**63 - 1
+"""Bytes that an array may have at most: what fits into a signed word."""
+
+
+def value_of(node: Node) -> Array:
+    """The array of a constant.
+
+    Raises
+    ------
+    ExecutionError
+        If there is no memory for it.
+    """
+    if isinstance(node.op, Constant):
+        return node.op.payload.array
+    if isinstance(node.op, Iota):
+        size: Any = node.op.size
+        try:
+            return np.arange(size, dtype=np.int64).astype(node.op.dtype.numpy)
+        except (MemoryError, ValueError) as error:
+            raise failure(node, [], error) from error
+    raise LoweringError(f"the backend got the leaf {node.label} ({node.op.name}), which has no value")
+
+
 def where_it_comes_from(node: Node) -> str:
     """The pass and the user's line of a node, for messages."""
     if node.origin is not None:
@@ -77,8 +100,9 @@ def failure(node: Node, operands: Sequence[Any], error: Exception) -> Exception:
         for row, value in zip(operand_rows(node.inputs), operands, strict=False)
     ]
     kind = IndexRangeError if isinstance(error, IndexError) else ExecutionError
-    if isinstance(error, MemoryError):
-        size = node.spec.size
+    size = node.spec.size
+    # Of sizes that no address reaches, NumPy says in many ways that they are too large.
+    if isinstance(error, MemoryError) or (isinstance(size, int) and size * node.dtype.bits // 8 > LARGEST):
         needed = f", which takes {size * node.dtype.bits // 8:,} bytes" if isinstance(size, int) else ""
         hint = f"There is no memory for {node.spec}{needed}."
         return ExecutionError(f"{node.op.name}: out of memory", hint, operands=rows, at=where_it_comes_from(node))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -30,6 +32,18 @@ BACKENDS: dict[str, Backend] = {"numpy": NumpyBackend(), "native": NativeBackend
 
 MOST_PLANS = 128
 """How many different combinations of sizes a function keeps its plans for."""
+
+_FUNCTIONS: weakref.WeakSet[Function] = weakref.WeakSet()
+
+
+def _in_child() -> None:
+    # A lock that another thread held when this process was forked off is never let go here.
+    for each in _FUNCTIONS:
+        each._make_locks()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
 
 
 class Function:
@@ -76,9 +90,15 @@ class Function:
         self._count = len(ends)
         self._sizes: dict[str, int] = {}  # those of the last plan
         self._updated = [variable.cell for variable in self.updates]
-        self._lock, self._taken = threading.Lock(), Taken()
-        self._turn = threading.RLock()  # the handler of a signal may call the function that it interrupts
+        self._taken = Taken()
         self._direct: Callable[..., Any] | None = None
+        self._make_locks()
+        _FUNCTIONS.add(self)
+
+    def _make_locks(self) -> None:
+        # They can be taken again by the thread that holds them: a host operation, a signal handler or a finalizer may
+        # call the function that is running.
+        self._lock, self._turn = threading.RLock(), threading.RLock()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._direct is not None and not kwargs:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from graphnn.backend.base import value_of
 from graphnn.backend.native import cumulative, elementwise, exponential, folding, indexing, movement, random, sorting
 from graphnn.backend.native.contraction import is_product, product_of
 from graphnn.backend.native.items import (
@@ -25,13 +26,12 @@ from graphnn.backend.native.items import (
 from graphnn.backend.native.lower import lower, lower_bundle, lower_whole, view_of
 from graphnn.backend.native.products import emit_product
 from graphnn.backend.native.reduction import reduces
-from graphnn.errors import LoweringError
 from graphnn.ir.dtype import uint8
 from graphnn.ir.graph import topological
-from graphnn.ir.leaves import Constant, Iota
 from graphnn.ir.node import Node
 from graphnn.ir.spec import Bundle
 from graphnn.ops.contraction import Contract
+from graphnn.ops.indexing import Gather, ScatterAdd, ScatterSet
 from graphnn.ops.reduction import Sum
 from graphnn.ops.results import Result
 
@@ -45,6 +45,9 @@ _LOWERINGS = (
     random,
     sorting,
 )  # importing them registers what they lower
+
+
+_CHECKING = ("kernel", "host")
 
 
 class Items(NamedTuple):
@@ -164,7 +167,7 @@ class _Maker:
             item.role, item.wide, item.axes = "reduce", terms.shape, tuple(range(node.ndim, len(terms.shape)))
             item.operands, item.key = [Access(terms, 0, contiguous(terms.shape))], Sum(item.axes)
             return item
-        if item.size == 0:
+        if item.size == 0 and not _checks(node):
             item.role, item.value = "fixed", np.empty(item.shape, item.dtype.numpy)
         elif reduces(node) and 0 not in operands[0].shape and item.dtype.name in KINDS:
             item.role, item.axes, item.wide = "reduce", node.op.axes, operands[0].shape  # type: ignore[attr-defined]
@@ -238,6 +241,11 @@ class _Maker:
         return item
 
 
+def _checks(node: Node) -> bool:
+    # Indices are looked at even where nothing is read or written with them.
+    return isinstance(node.op, (Gather, ScatterAdd, ScatterSet)) and 0 not in node.inputs[-1].shape
+
+
 def part_items(
     maker: _Maker, node: Node, room: int, operands: Sequence[View], parts: Sequence[tuple[Any, Any]]
 ) -> tuple[Item, list[Item]]:
@@ -296,6 +304,8 @@ def items_of(outputs: Sequence[Node], arguments: Sequence[Node]) -> Items:
 
 def needed(items: Sequence[Item], ends: Sequence[Item]) -> list[Item]:
     """The items that the ends depend on: without what only arrays of size 0 depend on, for example."""
+    # What looks at indices is kept in any case.
+    ends = [*ends, *[item for item in items if item.role in _CHECKING and item.node is not None and _checks(item.node)]]
     live, stack = set(ends), list(ends)
     while stack:
         item = stack.pop()
@@ -307,16 +317,6 @@ def needed(items: Sequence[Item], ends: Sequence[Item]) -> list[Item]:
                 live.add(other)
                 stack.append(other)
     return [item for item in items if item in live]
-
-
-def value_of(node: Node) -> Any:
-    """The array of a leaf."""
-    if isinstance(node.op, Constant):
-        return node.op.payload.array
-    if isinstance(node.op, Iota):
-        size: Any = node.op.size
-        return np.arange(size, dtype=np.int64).astype(node.op.dtype.numpy)
-    raise LoweringError(f"the native backend got the leaf {node.label} ({node.op.name}), which has no value")
 
 
 def _itself(b: Any, x: Any) -> Any:

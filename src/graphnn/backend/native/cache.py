@@ -1,8 +1,9 @@
 """Object code on disk, so that a second process needs no compiler.
 
 A file is named by the hash of all that makes its contents: the text of the module, the machine, the versions. It
-begins with the hash of the code, so that a file that was cut off or changed is not used. The folder belongs to the user
-alone; if others could write to it, nothing is read from it. ``GRAPHNN_CACHE`` names another folder, or is ``off``.
+begins with the hash of its name and the code, so that a file that was cut off, changed or exchanged is not used. The
+folder belongs to the user alone; if others could write to it, nothing is read from it. ``GRAPHNN_CACHE`` names another
+folder, or is ``off``.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import contextlib
 import functools
 import hashlib
 import os
+import stat
 import tempfile
 from pathlib import Path
 
-_MAGIC = b"graphnn object code 1\n"
+_MAGIC = b"graphnn object code 2\n"
 _MOST_FILES = 4000
+_MOST_BYTES = 2**30
 
 
 def folder() -> Path | None:
@@ -61,14 +64,28 @@ def load(name: str) -> bytes | None:
     if place is None:
         return None
     try:
-        data = (place / name).read_bytes()
+        data = _read(place / name)
     except OSError:
         return None
     head = len(_MAGIC) + 32
     code = data[head:]
-    if data[: len(_MAGIC)] != _MAGIC or hashlib.sha256(code).digest() != data[len(_MAGIC) : head]:
+    if data[: len(_MAGIC)] != _MAGIC or _hash(name, code) != data[len(_MAGIC) : head]:
         return None
     return code
+
+
+def _read(path: Path) -> bytes:
+    """The contents of a file. What is none, a link, a pipe or a device, is an error, not waited for."""
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with os.fdopen(os.open(path, flags), "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_BYTES:
+            raise OSError(f"{path} is no file of ours")
+        return file.read()
+
+
+def _hash(name: str, code: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + b"\n" + code).digest()
 
 
 def store(name: str, code: bytes) -> None:
@@ -80,7 +97,7 @@ def store(name: str, code: bytes) -> None:
         handle, temporary = tempfile.mkstemp(dir=place, prefix="new-")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(_MAGIC + hashlib.sha256(code).digest() + code)
+                file.write(_MAGIC + _hash(name, code) + code)
             os.replace(temporary, place / name)
         except OSError:
             os.unlink(temporary)

@@ -1,11 +1,13 @@
-"""Exponentials, logarithms, powers and the trigonometric functions: own vector code, or the C library on each lane."""
+"""Exponentials, logarithms, powers and the trigonometric functions, by own vector code."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from graphnn.backend.native import hyperbolic as h
 from graphnn.backend.native import mathematics as m
+from graphnn.backend.native import powers
 from graphnn.backend.native.emit import Builder, Value
 from graphnn.backend.native.items import Emit
 from graphnn.backend.native.lower import casting, has_kind, lower
@@ -37,34 +39,30 @@ def _logaddexp(b: Builder, x: Value, y: Value) -> Value:
     return b.select(b.fcmp("uno", x, y), b.bin("fadd", x, y), value)
 
 
-def _in_library(name: str) -> Callable[..., Value]:
-    return lambda b, *values: m.library(b, name, *values)
-
-
 _FUNCTIONS: dict[type[Any], Callable[..., Value]] = {
     e.Exp: m.exp,
     e.Exp2: m.exp2,
     e.Expm1: m.expm1,
     e.Log: m.log,
     e.Log1p: m.log1p,
-    e.Log2: _in_library("log2"),
-    e.Log10: _in_library("log10"),
+    e.Log2: powers.log2,
+    e.Log10: powers.log10,
     e.Logaddexp: _logaddexp,
     e.Erf: m.erf,
-    arithmetic.Hypot: _in_library("hypot"),
+    arithmetic.Hypot: h.hypot,
     trigonometric.Sin: m.sin,
     trigonometric.Cos: m.cos,
-    trigonometric.Tan: _in_library("tan"),
-    trigonometric.Asin: _in_library("asin"),
-    trigonometric.Acos: _in_library("acos"),
-    trigonometric.Atan: _in_library("atan"),
-    trigonometric.Sinh: _in_library("sinh"),
-    trigonometric.Cosh: _in_library("cosh"),
+    trigonometric.Tan: m.tan,
+    trigonometric.Asin: h.asin,
+    trigonometric.Acos: h.acos,
+    trigonometric.Atan: h.atan,
+    trigonometric.Sinh: h.sinh,
+    trigonometric.Cosh: h.cosh,
     trigonometric.Tanh: m.tanh,
-    trigonometric.Asinh: _in_library("asinh"),
-    trigonometric.Acosh: _in_library("acosh"),
-    trigonometric.Atanh: _in_library("atanh"),
-    trigonometric.Atan2: _in_library("atan2"),
+    trigonometric.Asinh: h.asinh,
+    trigonometric.Acosh: h.acosh,
+    trigonometric.Atanh: h.atanh,
+    trigonometric.Atan2: h.atan2,
 }
 
 
@@ -89,7 +87,7 @@ def _(op: e.Pow, node: Node) -> Emit | None:
         return None  # a negative exponent is an error, which NumPy raises
     if exponent == 0.5:
         return casting(_root, node, node.dtype)
-    return dear(casting(_in_library("pow"), node, node.dtype))
+    return dear(casting(powers.pow, node, node.dtype))
 
 
 def _repeated(exponent: int, dtype: DType) -> Emit:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from typing import Any
 
 from graphnn.backend.native import cache
 from graphnn.backend.native.target import binding, host
 
-_LOCK = threading.Lock()
+# It can be taken again by the thread that holds it: a finalizer or a signal handler may compile, too.
+_LOCK = threading.RLock()
 
 
 class Library:
@@ -85,6 +88,29 @@ def compile(text: str, level: int = 1, passes: bool = True) -> Library:
     code = object_code(text, level, passes)
     cache.store(name, code)
     return load(code, f"compiled: {why} ({name[:12]})")
+
+
+def _before_fork() -> None:
+    # LLVM in the middle of something would stay so in the child, and its lock would be held by a thread that is not there.
+    _LOCK.acquire()
+    for lock in _llvm_lock():
+        lock.__enter__()
+
+
+def _after_fork() -> None:
+    for lock in _llvm_lock():
+        lock.__exit__(None, None, None)
+    _LOCK.release()
+
+
+def _llvm_lock() -> list[Any]:
+    ffi = sys.modules.get("llvmlite.binding.ffi")
+    lock = getattr(getattr(ffi, "lib", None), "_lock", None)
+    return [lock] if hasattr(lock, "__enter__") else []
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
 
 def _machine(effort: int) -> Any:

@@ -37,7 +37,7 @@ _BUNDLES = (
 )
 _NAME = re.compile(r"@(graphnn\.\w+(?:\.\w+)+)\(")
 _TARGET = re.compile(r"(\d+)x(\d+)(f?)")
-_lock = threading.Lock()
+_lock = threading.RLock()
 _linked: set[str] = set()
 
 
@@ -94,4 +94,4 @@ def _module_with(name: str) -> tuple[list[str], str, int]:
 
 if hasattr(os, "register_at_fork"):
     # A thread that held the lock does not live on in a child; what is half done there is done again.
-    os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.Lock()))
+    os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.RLock()))

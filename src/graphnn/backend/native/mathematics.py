@@ -113,7 +113,7 @@ def _power_of_two(b: Builder, exponent: Value, kind: str) -> Value:
     return b.cast("bitcast", b.bin("add", moved, b.const(integer, bias << fraction, exponent.lanes)), kind)
 
 
-def _rounded(b: Builder, x: Value, factor: float) -> tuple[Value, Value]:
+def rounded(b: Builder, x: Value, factor: float) -> tuple[Value, Value]:
     """The whole number n nearest to ``x * factor``, as a float, and as an integer in whose lowest bits it is."""
     fraction, _, integer = _BITS[x.kind]
     # Added to a number that has no bits for fractions. Unlike a conversion this is defined for NaN, too.
@@ -129,46 +129,65 @@ def _rest(b: Builder, x: Value, turns: Value) -> Value:
     return b.fma(turns, _number(b, x, -low), r)
 
 
-def _exp_minus_one(b: Builder, r: Value) -> Value:
+def exp_minus_one(b: Builder, r: Value) -> Value:
     """exp(r) - 1 for |r| <= log(2) / 2."""
     return b.fma(b.bin("fmul", r, r), polynomial(b, r, _EXP[r.kind]), r)
 
 
-def _scaled(b: Builder, value: Value, bits: Value) -> Value:
+def scaled(b: Builder, value: Value, bits: Value) -> Value:
     """value * 2**n, also where the power alone would be too large or too small; n is in the lowest bits."""
     half = b.bin("ashr", bits, b.const(bits.kind, 1, bits.lanes))
     first, second = _power_of_two(b, half, value.kind), _power_of_two(b, b.bin("sub", bits, half), value.kind)
     return b.bin("fmul", b.bin("fmul", value, first), second)
 
 
-def _or_nan(b: Builder, x: Value, value: Value) -> Value:
+def half_exp(b: Builder, x: Value) -> Value:
+    """Half of E to the power x, for x from 0 on: it is a number a little longer than the whole."""
+    x = _clamped(b, x, -1.0, 90.0 if x.kind == "float" else 711.0)
+    turns, bits = rounded(b, x, 1 / math.log(2))
+    value = b.bin("fadd", exp_minus_one(b, _rest(b, x, turns)), _number(b, x, 1.0))
+    return scaled(b, value, b.bin("sub", bits, b.const(bits.kind, 1, bits.lanes)))
+
+
+def or_nan(b: Builder, x: Value, value: Value) -> Value:
+    """The value, or x where that is NaN."""
     return b.select(b.fcmp("uno", x, x), x, value)
+
+
+def _powers(b: Builder, x: Value, low: float, high: float) -> tuple[Value, Value]:
+    """Where a power is not 0, or NaN; and its exponent, cut at the upper bound.
+
+    Below the lower bound the exponent is 0 instead: a processor takes a hundred cycles for a product that is denormal, or
+    rounded from there to 0, and whole rows of a masked softmax would be made of them.
+    """
+    there = b.fcmp("ugt", x, _number(b, x, low))
+    high_ = _number(b, x, high)
+    return there, b.select(there, b.select(b.fcmp("ogt", x, high_), high_, x), _number(b, x, 0.0))
 
 
 def exp(b: Builder, x: Value) -> Value:
     """E to the power x."""
-    low, high = (-104.0, 89.0) if x.kind == "float" else (-746.0, 710.0)
-    x = _clamped(b, x, low, high)
-    turns, bits = _rounded(b, x, 1 / math.log(2))
-    value = b.bin("fadd", _exp_minus_one(b, _rest(b, x, turns)), _number(b, x, 1.0))
-    return _scaled(b, value, bits)
+    there, x = _powers(b, x, *((-104.0, 89.0) if x.kind == "float" else (-746.0, 710.0)))
+    turns, bits = rounded(b, x, 1 / math.log(2))
+    value = b.bin("fadd", exp_minus_one(b, _rest(b, x, turns)), _number(b, x, 1.0))
+    return b.select(there, scaled(b, value, bits), _number(b, x, 0.0))
 
 
 def exp2(b: Builder, x: Value) -> Value:
     """2 to the power x."""
-    low, high = (-151.0, 129.0) if x.kind == "float" else (-1076.0, 1025.0)
-    x = _clamped(b, x, low, high)
-    turns, bits = _rounded(b, x, 1.0)
+    there, x = _powers(b, x, *((-151.0, 129.0) if x.kind == "float" else (-1076.0, 1025.0)))
+    turns, bits = rounded(b, x, 1.0)
     r = b.bin("fmul", b.bin("fsub", x, turns), _number(b, x, math.log(2)))
-    return _scaled(b, b.bin("fadd", _exp_minus_one(b, r), _number(b, x, 1.0)), bits)
+    value = b.bin("fadd", exp_minus_one(b, r), _number(b, x, 1.0))
+    return b.select(there, scaled(b, value, bits), _number(b, x, 0.0))
 
 
 def expm1(b: Builder, x: Value) -> Value:
     """exp(x) - 1 without cancellation near 0."""
     low, high = (-20.0, 89.0) if x.kind == "float" else (-40.0, 710.0)
     clamped = _clamped(b, x, low, high)
-    turns, bits = _rounded(b, clamped, 1 / math.log(2))
-    small = _exp_minus_one(b, _rest(b, clamped, turns))
+    turns, bits = rounded(b, clamped, 1 / math.log(2))
+    small = exp_minus_one(b, _rest(b, clamped, turns))
     # 2**n (e + 1) - 1 as twice 2**(n - 1) e + (2**(n - 1) - 1/2): the largest power would overflow.
     power = _power_of_two(b, b.bin("sub", bits, b.const(bits.kind, 1, bits.lanes)), x.kind)
     half = b.fma(power, small, b.bin("fsub", power, _number(b, x, 0.5)))
@@ -246,8 +265,8 @@ def tanh(b: Builder, x: Value) -> Value:
     a, one = b.intrinsic("fabs", x), _number(b, x, 1.0)
     top = _number(b, x, 10.0 if x.kind == "float" else 20.0)  # where the result is 1
     a = b.select(b.fcmp("ogt", a, top), top, a)  # NaN stays
-    turns, bits = _rounded(b, a, 2 / math.log(2))
-    small, power = _exp_minus_one(b, _rest(b, b.bin("fadd", a, a), turns)), _power_of_two(b, bits, x.kind)
+    turns, bits = rounded(b, a, 2 / math.log(2))
+    small, power = exp_minus_one(b, _rest(b, b.bin("fadd", a, a), turns)), _power_of_two(b, bits, x.kind)
     above = b.fma(power, small, b.bin("fsub", power, one))  # exp(2 a) - 1
     large = b.bin("fdiv", above, b.bin("fadd", above, _number(b, x, 2.0)))
     # Half of it times (1 - tanh) is the same, and the errors of the quotient hardly count where it is small.
@@ -269,7 +288,7 @@ def erf(b: Builder, x: Value) -> Value:
     t = b.bin("fmul", b.bin("fsub", cut, _number(b, x, middle)), _number(b, x, 1 / half))
     large = b.bin("fsub", one, exp(b, polynomial(b, t, _ERFC[x.kind])))
     value = b.select(b.fcmp("olt", a, _number(b, x, 0.95 if x.kind == "float" else 1.0)), small, large)
-    return _or_nan(b, x, b.intrinsic("copysign", value, x))
+    return or_nan(b, x, b.intrinsic("copysign", value, x))
 
 
 def sin(b: Builder, x: Value) -> Value:
@@ -280,6 +299,11 @@ def sin(b: Builder, x: Value) -> Value:
 def cos(b: Builder, x: Value) -> Value:
     """The cosine."""
     return _apart(b, "cos", x)
+
+
+def tan(b: Builder, x: Value) -> Value:
+    """The tangent."""
+    return _apart(b, "tan", x)
 
 
 def _apart(b: Builder, name: str, x: Value) -> Value:
@@ -326,11 +350,14 @@ def _turned(b: Builder, x: Value, name: str) -> Value:
     none = b.const("i64", 0, x.lanes)
     odd = b.icmp("ne", b.bin("and", quarter, b.const("i64", 1, x.lanes)), none)
     negative = b.icmp("ne", b.bin("and", quarter, b.const("i64", 2, x.lanes)), none)
-    value = b.select(odd, cosine, sine)
-    value = b.select(negative, b.neg(value), value)
-    if name == "sin":
+    if name == "tan":
+        value = b.bin("fdiv", b.select(odd, b.neg(cosine), sine), b.select(odd, sine, cosine))
+    else:
+        value = b.select(odd, cosine, sine)
+        value = b.select(negative, b.neg(value), value)
+    if name != "cos":
         value = b.select(b.fcmp("oeq", wide, _number(b, wide, 0.0)), wide, value)
-    value = _or_nan(b, wide, value)
+    value = or_nan(b, wide, value)
     result = b.variable(value)
     many = b.fcmp("oge", magnitude, _number(b, wide, _MANY_TURNS))
     with b.when(any_lane(b, many)):

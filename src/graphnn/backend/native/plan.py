@@ -32,6 +32,7 @@ from graphnn.ir.spec import Bundle
 from graphnn.ops.results import Result
 
 _LOWERINGS = (control,)  # importing it registers loops and choices
+_AXES = 64
 _LONG = 100_000
 """Elements computed in a call that lets other Python threads run meanwhile; for fewer, switching would take as long."""
 _TURN = 5e6
@@ -117,6 +118,9 @@ class Plan:
         given, ends = program.given, program.ends
         started = time.perf_counter()
         self.outputs = [(item.shape, item.dtype.numpy, item.role == "host") for item in ends]
+        for shape, _, _ in self.outputs:
+            if len(shape) > _AXES:
+                raise ExecutionError(f"a result has {len(shape)} axes; arrays of NumPy have at most {_AXES}")
         module = host().module()
         program.emit(module, separate=separate)
         self.by_numpy = [step for step in program.steps if isinstance(step, Item)]

@@ -28,7 +28,7 @@ from graphnn.backend.native.target import binding
 from graphnn.errors import GraphError
 
 _SPIN = 50e-6  # seconds that a helper looks for a job before it sleeps
-_lock = threading.Lock()  # taken while helpers are made or sent home
+_lock = threading.RLock()  # taken while helpers are made or sent home
 _helpers: list[threading.Thread] = []
 _wanted: int | None = None
 _runtime: _Runtime | None = None
@@ -122,8 +122,6 @@ def _runtime_of_process() -> _Runtime:
         if _runtime is None:
             _runtime = _Runtime()
             atexit.register(_end)
-            if hasattr(os, "register_at_fork"):
-                os.register_at_fork(after_in_child=_in_child)
         return _runtime
 
 
@@ -165,10 +163,14 @@ def _end() -> None:
 def _in_child() -> None:
     # Only the thread that called fork lives on here. What it found of the pool is void.
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _helpers.clear()
     if _runtime is not None:
         _runtime.prepare(ctypes.cast(_runtime.call_back, ctypes.c_void_p))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
 
 
 def _system() -> tuple[str, dict[str, int]]:

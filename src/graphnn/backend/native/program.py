@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from graphnn.backend.base import LARGEST, failure
 from graphnn.backend.native import interrupts
 from graphnn.backend.native.build import Items, needed
 from graphnn.backend.native.call import MOST_RESULTS
@@ -59,6 +60,7 @@ class Program:
         _mark_stored(self.groups)
         settle(self.groups)
         self.arena = Arena(self.groups)
+        self._check_sizes()
         self.places: dict[Item, int] = {}
         for item in [*self.given, *self.ends]:
             self.slot(item)
@@ -67,6 +69,14 @@ class Program:
         self.read: set[int] = set()
         self.checked: list[Item] = []
         self.fixed: dict[Item, Array] = {}
+
+    def _check_sizes(self) -> None:
+        """What is beyond all addresses is an error before there is code for it: sizes are 64-bit words there."""
+        for group in self.groups:
+            for item in group.items:
+                size = max(item.size, math.prod(item.wide)) * item.dtype.bits // 8
+                if item.node is not None and max(size, self.arena.size * item.stored) > LARGEST:
+                    raise failure(item.node, [], MemoryError())
 
     @property
     def worth_it(self) -> bool:

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from graphnn.backend.base import Form, failure, where_it_comes_from
+from graphnn.backend.base import Form, failure, value_of, where_it_comes_from
 from graphnn.backend.numpy.lower import lower
 from graphnn.backend.schedule import Schedule, schedule
-from graphnn.errors import ExecutionError, LoweringError
+from graphnn.errors import ExecutionError
 from graphnn.ir.arrays import Array
-from graphnn.ir.leaves import Constant, Iota
 from graphnn.ir.node import Node, operand_rows
 from graphnn.ir.op import Op
 from graphnn.ops.results import Result
@@ -53,7 +52,7 @@ class Plan:
         self.template: list[Any] = [None] * plan.size
         for node, slot in plan.leaves:
             # Views, so that a constant is known by its base even where it comes out of a loop or branch.
-            self.template[slot] = _leaf(node).view()
+            self.template[slot] = value_of(node).view()
         self.leaves = {slot: node for node, slot in plan.leaves} | dict(zip(plan.arguments, arguments, strict=True))
 
     def explain(self) -> str:
@@ -166,15 +165,6 @@ class Plan:
 
 
 _KINDS = {"placeholder": "input"}
-
-
-def _leaf(node: Node) -> Array:
-    if isinstance(node.op, Constant):
-        return node.op.payload.array
-    if isinstance(node.op, Iota):
-        size: Any = node.op.size
-        return np.arange(size, dtype=np.int64).astype(node.op.dtype.numpy)
-    raise LoweringError(f"the NumPy backend got the leaf {node.label} ({node.op.name}), which has no value")
 
 
 def _finite(value: Any) -> bool:
