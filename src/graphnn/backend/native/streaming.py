@@ -97,6 +97,7 @@ class _Streaming:
         p = self.p
         with b.loop(0, p.m * self.columns, self.lanes) as place:
             b.store(b.const(p.kind, 0.0, self.lanes), b.gep(sums, p.kind, place))
+        b.module.declare("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
         (start, stop), step = depth, b.const("i64", self.step)
         whole = b.bin("sub", stop, b.bin("urem", b.bin("sub", stop, start), step))
         with b.loop(start, whole, self.step) as row:
@@ -120,7 +121,13 @@ class _Streaming:
 
         def vector(column: Value, active: int) -> None:
             near = b.bin("sub", column, first)
-            read = [b.load(b.gep(line, p.kind, column), p.kind, self.lanes, active) for line in lines]
+            read = []
+            for line in lines:
+                here = b.gep(line, p.kind, column)
+                read.append(b.load(here, p.kind, self.lanes, active))
+                # Each row begins in a page of its own, where the processor's own prefetching starts anew.
+                ahead = b.gep(here, p.kind, count * p.b[0])
+                b.line(f"call void @llvm.prefetch.p0(ptr {ahead}, i32 0, i32 2, i32 1)")
             for i in range(p.m):
                 place = b.gep(b.gep(sums, p.kind, i * self.columns), p.kind, near)
                 total = b.load(place, p.kind, self.lanes)
