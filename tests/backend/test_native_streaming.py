@@ -13,14 +13,16 @@ from .test_native_products import KINDS, TARGETS, Padded, bias_and_row, check, c
 
 
 @pytest.fixture
-def always(monkeypatch):
+def in_parts(monkeypatch):
     monkeypatch.setattr(streaming, "_LARGE", 0)
+    monkeypatch.setattr(streaming, "_WIDE_BYTES", 1 << 40)
 
 
 @pytest.fixture
-def in_ranges(always, monkeypatch):
-    """Ranges of columns, as for matrices that are so wide that parts of the sums have no room."""
-    monkeypatch.setattr(streaming, "_SUMS_BYTES", 0)
+def in_ranges(monkeypatch):
+    monkeypatch.setattr(streaming, "_LARGE", 0)
+    monkeypatch.setattr(streaming, "_WIDE_BYTES", 0)
+    monkeypatch.setattr(streaming, "_RUN_BYTES", 256)
     monkeypatch.setattr(streaming, "_NEAR_BYTES", 4096)
 
 
@@ -49,7 +51,7 @@ def run(target, shape, kind):
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("kind", KINDS)
-def test_parts_of_the_depth(always, target, shape, kind):
+def test_parts_of_the_depth(in_parts, target, shape, kind):
     run(target, shape, kind)
 
 

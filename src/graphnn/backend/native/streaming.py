@@ -2,7 +2,7 @@
 
 A tile would walk down its panel in steps as long as a row of the matrix: a new page at every step, and no neighbours that
 the processor could fetch in advance. Here several rows of the matrix are read at once, each from left to right, and
-added to sums in the nearest cache. Threads share the matrix in parts of its depth, or in wide ranges of columns.
+added to sums in the nearest cache. Threads share the columns of the matrix, or its depth where its rows are short.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from graphnn.backend.native.cuts import FEW, Product
 from graphnn.backend.native.emit import BYTES, Builder, Module, Value
 
 _LARGE = 3 << 19  # bytes of a matrix that is in no near cache
-_PARTS = 8
-_SUMS_BYTES = 96 * 1024  # of the parts of the result, which lie on the stack
-_NEAR_BYTES = 16 * 1024  # of sums in the nearest cache
+_WIDE_BYTES = 3500  # of its rows: threads share columns; else they share the depth, in so many parts:
+_PARTS = 4
+_RUN_BYTES = 2048  # of a row that a thread reads at least
+_NEAR_BYTES = 48 * 1024  # of sums in the nearest caches
 _MARK = 64  # elements of which ranges of columns are multiples
 
 
@@ -38,16 +39,17 @@ class _Streaming:
         self.size = BYTES[p.kind]
         self.lanes = module.lanes(p.kind)
         self.padded = -(-p.n // _MARK) * _MARK
-        # In parts of the depth each thread reads one piece of memory; their sums must be near.
-        self.parts = max(1, min(_PARTS, _SUMS_BYTES // (p.m * self.padded * self.size)))
-        if self.parts > 1:
-            self.depth = -(-p.k // (_MARK * self.parts)) * _MARK
-            self.chunks = self.parts = -(-p.k // self.depth)
-            self.columns = self.padded
-        else:
-            wide = max(_MARK, _NEAR_BYTES // (p.m * self.size) // _MARK * _MARK)
-            self.depth, self.columns = p.k, min(wide, -(-self.padded // (_MARK * _PARTS)) * _MARK)
+        self.parts, self.depth, self.columns = 1, p.k, self.padded
+        if p.n * self.size >= _WIDE_BYTES:
+            # An element is summed along the whole depth, whatever the range is that it belongs to. The fewer they are the
+            # more of them a thread has read before.
+            shares = min(pool.num_threads(), max(1, p.n * self.size // _RUN_BYTES))
+            most = max(1, _NEAR_BYTES // (p.m * self.size * _MARK))
+            self.columns = min(-(-self.padded // (shares * _MARK)), most) * _MARK
             self.chunks = -(-p.n // self.columns)
+        else:
+            self.depth = -(-p.k // (_MARK * _PARTS)) * _MARK
+            self.chunks = self.parts = -(-p.k // self.depth)
         # Sums, elements of the left operand and one vector of the matrix are in registers.
         self.step = 8 if p.m == 1 else 4 if module.registers > 16 or p.m == 2 else 2
 
