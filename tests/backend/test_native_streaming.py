@@ -15,13 +15,13 @@ from .test_native_products import KINDS, TARGETS, Padded, bias_and_row, check, c
 @pytest.fixture
 def in_parts(monkeypatch):
     monkeypatch.setattr(streaming, "_LARGE", 0)
-    monkeypatch.setattr(streaming, "_WIDE_BYTES", 1 << 40)
+    monkeypatch.setattr(streaming, "_SUMS_BYTES", 1 << 40)
 
 
 @pytest.fixture
 def in_ranges(monkeypatch):
     monkeypatch.setattr(streaming, "_LARGE", 0)
-    monkeypatch.setattr(streaming, "_WIDE_BYTES", 0)
+    monkeypatch.setattr(streaming, "_SUMS_BYTES", 0)
     monkeypatch.setattr(streaming, "_RUN_BYTES", 256)
     monkeypatch.setattr(streaming, "_NEAR_BYTES", 4096)
 

@@ -2,7 +2,7 @@
 
 A tile would walk down its panel in steps as long as a row of the matrix: a new page at every step, and no neighbours that
 the processor could fetch in advance. Here several rows of the matrix are read at once, each from left to right, and
-added to sums in the nearest cache. Threads share the columns of the matrix, or its depth where its rows are short.
+added to sums in the nearest cache. Threads share the depth of the matrix, or its columns where they are many.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from graphnn.backend.native.cuts import FEW, Product
 from graphnn.backend.native.emit import BYTES, Builder, Module, Value
 
 _LARGE = 3 << 19  # bytes of a matrix that is in no near cache
-_WIDE_BYTES = 3500  # of its rows: threads share columns; else they share the depth, in so many parts:
-_PARTS = 4
+_PARTS = 8  # of the depth, which threads share
+_SUMS_BYTES = 96 * 1024  # of the sums of all parts, which lie on the stack; if they are more, threads share the columns
 _RUN_BYTES = 2048  # of a row that a thread reads at least
 _NEAR_BYTES = 48 * 1024  # of sums in the nearest caches
 _MARK = 64  # elements of which ranges of columns are multiples
@@ -40,7 +40,7 @@ class _Streaming:
         self.lanes = module.lanes(p.kind)
         self.padded = -(-p.n // _MARK) * _MARK
         self.parts, self.depth, self.columns = 1, p.k, self.padded
-        if p.n * self.size >= _WIDE_BYTES:
+        if _PARTS * p.m * self.padded * self.size > _SUMS_BYTES:
             # An element is summed along the whole depth, whatever the range is that it belongs to. The fewer they are the
             # more of them a thread has read before.
             shares = min(pool.num_threads(), max(1, p.n * self.size // _RUN_BYTES))
