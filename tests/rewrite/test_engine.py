@@ -384,7 +384,7 @@ def test_groups_and_without():
     assert without("to_cos", passes=passes)[-1].rules == (rules[1],)
     assert [p.name for p in PASSES if p not in without("improve", "merge")] == ["merge", "merge", "improve"]
     left = [r.group for p in without("stability", "algebra")[-1].passes for r in p.rules]
-    assert set(left) == {"canonical", "shapes", "reductions", "products", "gathers"}
+    assert set(left) == {"canonical", "shapes", "selection", "reductions", "products", "gathers"}
 
 
 def test_a_rule_for_one_class_is_not_asked_about_others():

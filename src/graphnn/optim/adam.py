@@ -34,7 +34,7 @@ class Adam(Optimizer):
         v_new = beta2 * v + (1 - beta2) * g**2
         w_new = w - lr * m_hat / (sqrt(v_hat) + eps),   m_hat = m_new / (1 - beta1**t),   v_hat = v_new / (1 - beta2**t)
 
-    m and v begin with 0; the divisions undo that beginning.
+    m and v begin with 0; the divisions undo that beginning. They are by numbers, and are done once, not for each weight.
 
     Parameters
     ----------
@@ -79,8 +79,9 @@ class Adam(Optimizer):
         beta1, beta2 = self.betas
         m = beta1 * slots["m"] + (1 - beta1) * g
         v = beta2 * slots["v"] + (1 - beta2) * square(g)
-        m_hat, v_hat = m / _correction(beta1, t), v / _correction(beta2, t)
-        return w - lr * m_hat / (sqrt(v_hat) + self.eps), {"m": m, "v": v}
+        # Divisions are dear: the corrections are numbers, and are divided by once.
+        rate, scale = lr / _correction(beta1, t), 1 / sqrt(_correction(beta2, t))
+        return w - rate * m / (sqrt(v) * scale + self.eps), {"m": m, "v": v}
 
 
 def _correction(beta: float, t: Node) -> Node | float:

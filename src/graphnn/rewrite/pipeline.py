@@ -18,6 +18,7 @@ from graphnn.rewrite.rules.canonical import CANONICAL
 from graphnn.rewrite.rules.gathers import GATHERS
 from graphnn.rewrite.rules.products import PRODUCTS
 from graphnn.rewrite.rules.reductions import REDUCTIONS
+from graphnn.rewrite.rules.selection import SELECTION
 from graphnn.rewrite.rules.shapes import SHAPES
 from graphnn.rewrite.rules.stability import DIGITS, NAMED
 
@@ -136,7 +137,7 @@ PASSES: tuple[Pass, ...] = (
         "improve",
         [
             Pass("fold", fold_constants),
-            Pass("simplify", CANONICAL + ALGEBRA + SHAPES + REDUCTIONS + PRODUCTS + GATHERS + DIGITS),
+            Pass("simplify", CANONICAL + ALGEBRA + SHAPES + SELECTION + REDUCTIONS + PRODUCTS + GATHERS + DIGITS),
             Pass("chains", order_chains, exact=False),
             MERGE,
         ],

@@ -43,7 +43,7 @@ def _rides(item: Item, group: Group) -> bool:
     product: Product = item.key
     if group.closed or group.reduced is not None or len(group.items) > _MOST:
         return False
-    if product.batch or product.n < 2 or rows_of(product) < 2:
+    if product.batch or product.n < 2 or rows_of(product) < 1:
         return False
     if any(isinstance(other.key, Product) or other.role == "joined" for other in group.items):
         return False  # one product for each group; and a tile has not all that is joined
@@ -62,7 +62,7 @@ def rows_of(product: Product) -> int:
     """How many rows the result has, of all axes of rows together; 0 where they do not lie one behind the other."""
     count = product.m
     if product.c != (product.n, 1):
-        return 0
+        return int(count == 1 == product.c[1] and not product.rows)
     for size, _, stride in reversed(product.rows):
         if stride != count * product.n:
             return 0

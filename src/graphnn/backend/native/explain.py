@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from graphnn.backend.native.items import Item
-from graphnn.backend.native.layout import is_literal
+from graphnn.backend.native.layout import is_counted, is_literal
 from graphnn.backend.native.products import Product
 from graphnn.backend.native.regions import Group
 from graphnn.ir.source import Source
@@ -114,7 +114,7 @@ def traffic(group: Group) -> int:
         if item.stored:
             arrays[item] = item.bytes
         for access in item.operands:
-            if access.item not in inside and not is_literal(access.item):
+            if access.item not in inside and not is_literal(access.item) and not is_counted(access.item):
                 arrays[access.item] = access.item.bytes
     return sum(arrays.values())
 

@@ -9,6 +9,13 @@ from typing import NamedTuple
 from graphnn.backend.native.emit import BYTES, Module
 from graphnn.backend.native.items import KINDS, Item, Sizes, contiguous, spread
 from graphnn.backend.native.regions import Group
+from graphnn.ir.dtype import bool_
+from graphnn.ir.leaves import Iota
+
+COUNTED = -1
+"""The pointer of a stream whose elements are their own places: nothing is read."""
+
+_FLOATS = {"float", "double"}
 
 
 class Stream(NamedTuple):
@@ -23,6 +30,17 @@ class Stream(NamedTuple):
 def is_literal(item: Item) -> bool:
     """Whether an item is a number that stands in the code."""
     return item.role == "fixed" and item.size == 1 and item.dtype.name in KINDS
+
+
+def is_counted(item: Item) -> bool:
+    """Whether an item is an array of the numbers 0, 1, 2 ..., which loops count instead of reading them."""
+    return (
+        item.role == "fixed"
+        and item.node is not None
+        and isinstance(item.node.op, Iota)
+        and item.dtype.name in KINDS
+        and item.dtype is not bool_
+    )
 
 
 class Layout:
@@ -52,7 +70,8 @@ class Layout:
                 if access.item not in self.inside and not is_literal(access.item):
                     row = item in self.rows and item.role != "reduce"
                     strides = self._on_domain(shape, access.strides, row)
-                    self.reads[item, i] = Stream(pointers[access.item], access.item.kind, access.offset, strides)
+                    pointer = COUNTED if is_counted(access.item) else pointers[access.item]
+                    self.reads[item, i] = Stream(pointer, access.item.kind, access.offset, strides)
             if item.stored:
                 row = item in self.rows
                 shape = group.kept if row else domain
@@ -96,9 +115,13 @@ class Layout:
         self.domain = tuple([math.prod(self.domain[i] for i in g) for g in groups])
 
     def _choose_vector(self) -> None:
-        streams = list(dict.fromkeys([*self.reads.values(), *self.writes.values(), *chain(*self.joins.values())]))
-        widest = max([BYTES[item.kind] for item in self.items] + [BYTES[s.kind] for s in streams])
-        native = min(32, max(1, self.module.vector_bytes // widest))
+        streams = dict.fromkeys([*self.reads.values(), *self.writes.values(), *chain(*self.joins.values())])
+        streams = [s for s in streams if s.pointer != COUNTED]
+        kinds = {item.kind for item in self.items} | {s.kind for s in streams}
+        # Whole numbers beside floats are mostly indices, which may take two registers.
+        widest = max(BYTES[kind] for kind in kinds & _FLOATS or kinds)
+        self.mixed = any(BYTES[kind] > widest for kind in kinds)
+        self.native = native = min(32, max(1, self.module.vector_bytes // widest))
         self.vector, best = -1, math.inf
         for axis in reversed(range(len(self.domain))):
             bad = sum(s.strides[axis] not in (0, 1) for s in streams) + (self.domain[axis] < native)
@@ -108,17 +131,18 @@ class Layout:
         if self.vector < 0 or native == 1:
             self.vector = -1
             return
-        # Several registers at once where few values are alive: independent chains hide the latency of each.
-        size, alive = self.domain[self.vector], len(self.items) - len(self.rows)
-        several = 4 if alive <= 4 else 2 if alive <= 10 else 1
-        if best >= 1 or any(getattr(item.emit, "dear", False) for item in self.items):
-            several = 1
-        if True not in self.reduced:
-            several = min(several, 2)
-        while several > 1 and native * several > size:
-            several //= 2
-        self.lanes = native * several
-        while self.lanes // 2 >= size:
+        dear = best >= 1 or any(getattr(item.emit, "dear", False) for item in self.items)
+        self.lanes = self.width(len(self.items) - len(self.rows), dear)
+        while self.lanes // 2 >= self.domain[self.vector]:
             self.lanes //= 2
         if self.lanes == 1:
             self.vector = -1
+
+    def width(self, alive: int, dear: bool) -> int:
+        """The lanes of a loop: several registers at once where few values are alive, for chains of their own hide latency."""
+        several = 1 if dear else 4 if alive <= 4 else 2 if alive <= 10 else 1
+        if True not in self.reduced or self.mixed:
+            several = min(several, 2)
+        while several > 1 and self.native * several > self.domain[self.vector]:
+            several //= 2
+        return self.native * several

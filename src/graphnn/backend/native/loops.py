@@ -15,12 +15,14 @@ from typing import Any
 from graphnn.backend.native.chunks import MOST_CHUNKS, bounds, opened, parameters, shared
 from graphnn.backend.native.emit import BYTES, Builder, Module, Value
 from graphnn.backend.native.items import Access, Item
-from graphnn.backend.native.layout import Layout, Stream, is_literal
+from graphnn.backend.native.layout import COUNTED, Layout, Stream, is_literal
 from graphnn.backend.native.reduction import Reducer, reducer_of
 from graphnn.backend.native.regions import Group
 
 _ROW_BYTES = 1 << 14  # how much of a row is kept aside for a later stage; longer rows are computed again
 BLOCK = 256  # additions in one accumulator before it is added to the total: rounding errors grow with the square of it
+
+_LENT_BYTES = 1 << 19  # and of one that is kept in the array of a result: so much of both is still in a near cache
 
 # Nanoseconds, roughly: what one thread does alone, and what it takes at once of that which several share.
 ALONE = 15_000
@@ -37,6 +39,7 @@ class Nest(Layout):
         self.all_reads = list(dict.fromkeys(self.reads.values()))
         self._aside_too: dict[Item, bool] = {}
         self._costs: dict[Item, bool] = {}
+        self.lent: dict[Item, Item] = {}  # what is kept aside in the array of a result, and that result
         self.count = len(pointers)
         self.spilled: dict[Item, str] = {}
 
@@ -187,14 +190,30 @@ class Nest(Layout):
     def _kept_aside(self, item: Item) -> bool:
         if item in self.rows or not self._costly(item):
             return False
-        row = math.prod(n for n, gone in zip(self.domain, self.reduced, strict=True) if gone)
-        width = 1 if self.vector >= 0 and self.reduced[self.vector] else self.lanes
-        if row * width * BYTES[item.kind] > _ROW_BYTES:
-            return False
-        return any(
+        if not any(
             self.stage[reader] > self.stage[item] and any(a.item is item for a in reader.operands)
             for reader in self.items
-        )
+        ):
+            return False
+        row = math.prod(n for n, gone in zip(self.domain, self.reduced, strict=True) if gone)
+        width = 1 if self.vector >= 0 and self.reduced[self.vector] else self.lanes
+        if row * width * BYTES[item.kind] <= _ROW_BYTES:
+            return True
+        return row * width * BYTES[item.kind] <= _LENT_BYTES and self._lend(item)
+
+    def _lend(self, item: Item) -> bool:
+        """Keep a value, until the last stage, in the array to which that stage writes something else."""
+        for other, stream in self.writes.items():
+            if (
+                other not in self.rows
+                and other.kind == item.kind
+                and self.stage[item] < self.stage[other] == self.last
+                and other not in self.lent.values()
+                and (self.vector < 0 or stream.strides[self.vector] == 1)
+            ):
+                self.lent[item] = other
+                return True
+        return False
 
     def _costly(self, item: Item) -> bool:
         """Whether computing it in another stage means computing again what is dear."""
@@ -226,11 +245,29 @@ class Nest(Layout):
 
     def _sweep(self, stage: int, needed: list[Item]) -> None:
         self._rows(stage)
+        usual, wanted = self.lanes, self._lanes_of(stage, needed)
+        if wanted == usual:
+            self._loops_of(stage, needed)
+            return
+        self.lanes = self.active = wanted
+        self._loops_of(stage, needed)
+        self.lanes = self.active = usual
+
+    def _lanes_of(self, stage: int, needed: list[Item]) -> int:
+        """How many lanes the loops of a stage have: more where it does less than the others."""
+        computed, _ = self._computed_in(stage, needed)
+        dear = any(getattr(item.emit, "dear", False) for item in computed)
+        aside = any(self._spills(item) for item in self.items)  # the same lanes wrote it and read it
+        if self.vector < 0 or not self.reduced[self.vector] or dear or aside:
+            return self.lanes
+        return max(self.lanes, self.width(len(computed), dear=False))
+
+    def _loops_of(self, stage: int, needed: list[Item]) -> None:
         sums = [item for item in needed if item.role == "reduce"]
         lanes = self.lanes if self.vector >= 0 else 1
         reducers: dict[Item, Reducer] = {item: reducer_of(item) for item in sums}
         totals = {item: reducers[item].start(self.b, lanes) for item in sums}
-        streams = self._streams_of(needed, stage)
+        _, streams = self._computed_in(stage, needed)
         self.current = stage
 
         def loops(axes: Sequence[int], into: dict[Item, Any]) -> None:
@@ -301,7 +338,8 @@ class Nest(Layout):
         """How many lanes count in a reduction: all where each lane is a row of its own."""
         return self.active if self.vector >= 0 and self.reduced[self.vector] and self.active < self.lanes else None
 
-    def _streams_of(self, needed: list[Item], stage: int) -> list[Stream]:
+    def _computed_in(self, stage: int, needed: list[Item]) -> tuple[set[Item], list[Stream]]:
+        """The full items and reductions that the loops of a stage compute, and the arrays that they read."""
         found: dict[Stream, None] = {}
         stack, seen = list(needed), set(needed)
         while stack:
@@ -314,7 +352,7 @@ class Nest(Layout):
                         continue  # read back
                     seen.add(access.item)
                     stack.append(access.item)
-        return list(found)
+        return seen, list(found)
 
     def _preload(self, streams: Sequence[Stream]) -> None:
         """Read what the loops inside do not change."""
@@ -348,8 +386,30 @@ class Nest(Layout):
             return self.b.const(other.kind, other.value.reshape(()).item())
         return self._load(self.reads[item, number])
 
+    def _counted(self, stream: Stream) -> Value:
+        """The places of the lanes themselves."""
+        b = self.b
+        index, offset, stride = self._index(stream)
+        place = b.const("i64", offset)
+        if index is not None:
+            place = b.bin("add", index, place)
+        if stride:
+            place = b.bin("add", b.splat(place, self.lanes), b.consts("i64", [i * stride for i in range(self.lanes)]))
+        if stream.kind == "i64":
+            return place
+        return b.cast("sitofp" if stream.kind in ("float", "double") else "trunc", place, stream.kind)
+
     def _address(self, stream: Stream) -> tuple[str, int]:
         """The address of the first lane, and the stride of the lanes."""
+        b = self.b
+        index, offset, stride = self._index(stream)
+        pointer = f"%p{stream.pointer}"
+        if index is not None:
+            pointer = b.gep(pointer, stream.kind, index)
+        return b.gep(pointer, stream.kind, offset), stride
+
+    def _index(self, stream: Stream) -> tuple[Value | None, int, int]:
+        """Which element the first lane is, as a value and a number that are to be added; and the stride of the lanes."""
         b, index, offset = self.b, None, stream.offset
         for axis, stride in enumerate(stream.strides):
             if not stride:
@@ -360,15 +420,15 @@ class Nest(Layout):
                 continue
             term = here if stride == 1 else b.bin("mul", here, b.const("i64", stride))
             index = term if index is None else b.bin("add", index, term)
-        pointer = f"%p{stream.pointer}"
-        if index is not None:
-            pointer = b.gep(pointer, stream.kind, index)
-        return b.gep(pointer, stream.kind, offset), stream.strides[self.vector] if self.vector in self.index else 0
+        return index, offset, stream.strides[self.vector] if self.vector in self.index else 0
 
     def _load(self, stream: Stream) -> Value:
         for known in self.loaded:
             if stream in known:
                 return known[stream]
+        if stream.pointer == COUNTED:
+            made = self.loaded[-1][stream] = self._counted(stream)
+            return made
         pointer, stride = self._address(stream)
         if stride == 0:
             made = self.b.load(pointer, stream.kind)
@@ -417,8 +477,15 @@ class Nest(Layout):
         return b.gep(self.spilled[item], item.kind, place)
 
     def _put_aside(self, item: Item, value: Value) -> None:
+        if item in self.lent:
+            self._store(self.lent[item], value)
+            return
         pointer = self._aside(item)
         self.b.store(self.b.splat(value, self.lanes), pointer)
 
     def _fetch(self, item: Item) -> Value:
+        if item in self.lent:
+            pointer, stride = self._address(self.writes[self.lent[item]])
+            lanes = (self.lanes, self.active) if stride else ()
+            return self.b.load(pointer, item.kind, *lanes)
         return self.b.load(self._aside(item), item.kind, self.lanes)

@@ -7,7 +7,7 @@ from typing import Any
 from graphnn.backend.native.columns import Columns
 from graphnn.backend.native.emit import Module
 from graphnn.backend.native.items import Item, Kernel
-from graphnn.backend.native.layout import is_literal
+from graphnn.backend.native.layout import is_counted, is_literal
 from graphnn.backend.native.regions import Group
 
 
@@ -24,6 +24,8 @@ def kernel_of(module: Module, group: Group) -> Kernel:
                 operands.append(numbers[other])
             elif is_literal(other):
                 operands.append((other.kind, other.value.tobytes()))
+            elif is_counted(other):
+                operands.append(("counted", access.offset, access.strides, other.kind))
             else:
                 pointers.setdefault(other, len(pointers))
                 operands.append((pointers[other], access.offset, access.strides, other.kind))

@@ -11,7 +11,7 @@ import functools
 import math
 from collections.abc import Sequence
 
-from graphnn.backend.native import driver, kernels
+from graphnn.backend.native import driver, kernels, streaming
 from graphnn.backend.native.cuts import FEW, Emit, Epilogue, Plan, Product
 from graphnn.backend.native.emit import Builder, Module, Value
 from graphnn.backend.native.tile import Strides
@@ -104,8 +104,10 @@ def _text(module: Module, product: Product, name: str, turned: bool) -> str:
             p = _nothing_summed(p)
             zeros = module.once(("zeros",), lambda name: f"@{name} = internal constant [64 x i8] zeroinitializer")
             pointers[:2] = [f"@{zeros}"] * 2
-        parts = _in_parts(module, p)
-        if parts is not None:
+        parts = None if streaming.streams(p) else _in_parts(module, p)
+        if streaming.streams(p):
+            builder = streaming.text_of(module, p, name, further)
+        elif parts is not None:
             part = f"{name}.part"
             module.add(_text(module, parts, part, False))
             room = parts.batch[0][0] * parts.batch[0][3]

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable, Sequence
 
 from graphnn.backend.native.items import Access, Item
-from graphnn.backend.native.layout import is_literal
+from graphnn.backend.native.layout import is_counted, is_literal
 from graphnn.backend.native.products import Product
 from graphnn.backend.native.regions import Group, Regions, find, same_place
 from graphnn.ops.arithmetic import Divide
@@ -62,7 +62,7 @@ def _cut(group: Group, readers: dict[Item, list[tuple[Item, int]]], before: dict
     for item in group.items:
         if _cheap(item):
             for access in item.operands:
-                if not is_literal(access.item):
+                if not is_literal(access.item) and not is_counted(access.item):
                     flow.edges.setdefault(access.item, []).append(item)
                     if access.item not in inside:
                         flow.sources[access.item] = None
