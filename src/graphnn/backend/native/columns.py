@@ -145,8 +145,8 @@ class Columns(Nest):
 
     def _add(self) -> None:
         """Add up the rows."""
-        needed = [item for item in self.items if item.role == "reduce" or (item not in self.rows and item.stored)]
-        streams = self._streams_of(needed, 0)
+        needed = [item for item in self.items if item.role == "reduce" or (item not in self.rows and self._goes(item))]
+        _, streams = self._computed_in(0, needed)
         blocks = [reducer.blocks for reducer in self.sums.values()]
         rows = math.prod(self.domain[a] for a in self.walk if self.reduced[a])
         self.adding = True

@@ -115,8 +115,8 @@ class Layout:
         self.domain = tuple([math.prod(self.domain[i] for i in g) for g in groups])
 
     def _choose_vector(self) -> None:
-        streams = dict.fromkeys([*self.reads.values(), *self.writes.values(), *chain(*self.joins.values())])
-        streams = [s for s in streams if s.pointer != COUNTED]
+        arrays = [*self.reads.values(), *self.writes.values(), *chain(*self.joins.values())]
+        streams = [s for s in dict.fromkeys(arrays) if s.pointer != COUNTED]
         kinds = {item.kind for item in self.items} | {s.kind for s in streams}
         # Whole numbers beside floats are mostly indices, which may take two registers.
         widest = max(BYTES[kind] for kind in kinds & _FLOATS or kinds)
