@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import functools
 import platform
+import re
 import sys
 from typing import Any, NamedTuple
 
@@ -92,17 +92,17 @@ def _pages() -> list[tuple[int, int]]:
 
     What was relocated when it was loaded is read-only too, but not what the file says: the system counts it as anonymous.
     """
-    found: list[tuple[int, int]] = []
     if not sys.platform.startswith("linux"):
-        return found
-    candidate: tuple[int, int] | None = None
-    with contextlib.suppress(OSError, ValueError), open("/proc/self/smaps") as file:
-        for line in file:
-            key, *words = line.split()
-            if not key.endswith(":"):  # the head of a mapping: its addresses, its rights ...
-                start, end = (int(address, 16) for address in key.split("-"))
-                ours = "libllvmlite" in words[-1] and words[0] in ("r--p", "r-xp")
-                candidate = (start, end - start) if ours else None
-            elif key == "Anonymous:" and words[0] == "0" and candidate:
-                found.append(candidate)
-    return found
+        return []
+    try:
+        with open("/proc/self/smaps") as file:
+            text = file.read()
+    except OSError:
+        return []
+    found = [(int(start, 16), int(end, 16)) for start, end, copied in _MAPPING.findall(text) if copied == "0"]
+    return [(start, end - start) for start, end in found]
+
+
+_MAPPING = re.compile(
+    r"^(\w+)-(\w+) r-[x-]p [^\n]*libllvmlite[^\n]*\n(?:(?!Anonymous:)[^\n]*\n)*Anonymous: +(\d+)", re.MULTILINE
+)
