@@ -75,7 +75,7 @@ def host() -> Target:
 
 
 def rest() -> None:
-    """Take the pages of LLVM's library out of this process's memory, 50 MB after a compilation, until they are used again.
+    """Take the pages of LLVM's library out of this process's memory, some 70 MB after a compilation, until they are used again.
 
     They are read-only and come back from the system's cache of files, in 1 or 2 ms for all that a compilation uses.
     """
