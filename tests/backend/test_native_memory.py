@@ -61,3 +61,31 @@ def test_an_index_out_of_range_in_the_first_call_is_an_error_and_changes_nothing
         f(np.array([1, 3]))
     assert w.value.tolist() == [1, 1, 1]
     assert f(np.array([0, 1])) == 2
+
+
+def memory_between_kernels(block, layers=16, width=32):
+    """Bytes of the arena of a training step of a deep network, in blocks of so many layers, and the first losses."""
+    rng = np.random.default_rng(0)
+    weights = [gn.parameter(f"w{i}", rng.standard_normal((width, width)).astype("f4") / 4) for i in range(layers)]
+    biases = [gn.parameter(f"b{i}", np.zeros(width, "f4")) for i in range(layers)]
+    y = x = gn.placeholder("x", (256, width))
+    for first in range(0, layers, block or layers):
+
+        def part(y, first=first):
+            for w, b in list(zip(weights, biases, strict=True))[first : first + (block or layers)]:
+                y = gn.relu(y @ w + b)
+            return y
+
+        y = gn.checkpoint(part)(y) if block else part(y)
+    loss = gn.mean(y**2)
+    f = gn.function([x], loss, updates=gn.optim.SGD(0.01).updates(loss), backend="native")
+    point = rng.standard_normal((256, width)).astype("f4")
+    losses = [float(f(point)) for _ in range(3)]
+    number, unit = re.search(r"memory: ([\d.]+) (\w*)B between kernels", f.explain()).groups()
+    return float(number) * {"k": 1e3, "M": 1e6}[unit], losses
+
+
+def test_checkpoints_halve_the_memory_between_kernels():
+    (much, plain), (little, again) = memory_between_kernels(0), memory_between_kernels(4)
+    assert little < much / 2
+    assert again == plain
