@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -134,6 +135,23 @@ def test_modules_made_by_several_threads_are_those_made_by_one(folder, monkeypat
     jit.prepare(modules, 4)
     assert jit.compile(*modules[0]).origin.startswith("read from the cache" if on_disk else "compiled: ")
     jit._ready.clear()
+
+
+def test_a_finalizer_that_runs_in_a_helper_may_compile(folder, monkeypatch):
+    compiled = []
+
+    def store(name, code, keep=cache.store):
+        keep(name, code)
+        text = f"define i32 @g() {{ ret i32 {len(compiled)} }}"
+        compiled.append(jit.load(jit.object_code(text)) if threading.current_thread() is not caller else None)
+
+    caller = threading.current_thread()
+    modules = [(f"define i32 @f() {{ ret i32 {number} }}", 1, True) for number in range(40)]
+    monkeypatch.setattr(cache, "store", store)
+    jit.prepare(modules, 3)
+    assert len(compiled) == 40
+    for module in modules:
+        jit.compile(*module)
 
 
 def test_what_no_thread_can_compile_is_told_by_compile(folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import threading
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from graphnn.backend.native import cache
 from graphnn.backend.native.target import binding, host
 
 _LOCK = threading.Lock()
+_helper = threading.local()
 _ready: dict[str, tuple[bytes, str]] = {}
 """Object code that `prepare` has found or made, and where it came from, until `compile` takes it; by its name."""
 
@@ -26,13 +28,18 @@ class Library:
         return int(self._engine.get_function_address(name))
 
 
+def _turn() -> Any:
+    # Whoever has helpers holds the lock for them; a finalizer that runs in a helper may compile, too.
+    return contextlib.nullcontext() if getattr(_helper, "works", False) else _LOCK
+
+
 def object_code(text: str, level: int = 1, passes: bool = True) -> bytes:
     """The object code of a module, made with this effort (0 to 2), after a few of LLVM's passes or without them.
 
     Loops are emitted as they are to be, with vectors and with what does not change outside of them; so little is left to
     be done than to bring variables into registers and to clean up, which takes a tenth of the time of the usual pipeline.
     """
-    with _LOCK:
+    with _turn():
         return _object_code(text, level, passes)
 
 
@@ -104,8 +111,12 @@ def prepare(modules: Sequence[tuple[str, int, bool]], threads: int) -> None:
             cache.store(name, code)
             _ready[name] = code, f"compiled: {why} ({name[:12]})"
 
-    with _LOCK:
-        helpers = [threading.Thread(target=work) for _ in range(min(threads, len(missing)) - 1)]
+    def help_out() -> None:
+        _helper.works = True
+        work()
+
+    with _turn():
+        helpers = [threading.Thread(target=help_out) for _ in range(min(threads, len(missing)) - 1)]
         for helper in helpers:
             try:
                 helper.start()
@@ -136,7 +147,7 @@ def load(code: bytes, origin: str = "") -> Library:
         If it is no object code for this machine.
     """
     llvm = binding()
-    with _LOCK:
+    with _turn():
         file = llvm.ObjectFileRef.from_data(code)
         # The empty module lives in LLVM's own context: a context of ours might be let go before the engine.
         engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine(2))
