@@ -50,6 +50,10 @@ def rows(small: bool) -> list[Row]:
             yield Row(f"{name}/warm", work(name, "sgd"), "fresh", "s", "whole_s", warm=True)
         for name in SIX:
             yield Row(f"{name}/memory", work(name, "sgd"), "fresh", "MB", "step_mb", steps=5)
+        for task in ("sgd", "checkpoint"):
+            yield Row(f"deep/{task}", work("deep", task))
+            kind = "memory" if task == "sgd" else "checkpoint-memory"
+            yield Row(f"deep/{kind}", work("deep", task), "fresh", "MB", "step_mb", steps=5)
         for name in LAYERS:
             yield Row(f"{name}/first", work(name, "sgd"), "fresh", "s", "first_s")
         yield Row("program", work("program", "adam"), "fresh", "s", "cpu_s")

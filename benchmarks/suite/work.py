@@ -12,7 +12,8 @@ ADAM = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8}
 class Work(NamedTuple):
     """One thing to do again and again.
 
-    Tasks: "sgd" and "adam" (a training step: loss, gradients and update), "infer" (logits), "hvp" (a product of the Hessian
+    Tasks: "sgd" and "adam" (a training step: loss, gradients and update), "checkpoint" (the first of them, computing again
+    in the backward pass what would need much memory), "infer" (logits), "hvp" (a product of the Hessian
     of the loss with a vector), "value" (what the workload says: it is no model).
     """
 
@@ -24,7 +25,7 @@ class Work(NamedTuple):
 
     @property
     def training(self) -> bool:
-        return self.task in ("sgd", "adam")
+        return self.task in ("sgd", "checkpoint", "adam")
 
 
 class Data(NamedTuple):

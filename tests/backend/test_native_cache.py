@@ -1,15 +1,17 @@
 """The cache of object code: a second process reads what the first made; what is not right is ignored."""
 
+import ctypes
 import os
 import stat
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn.backend.native import cache
+from graphnn.backend.native import cache, jit
 
 CODE = """
 import graphnn as gn
@@ -112,3 +114,49 @@ def test_profile():
     assert w.value.max() == 1
     with pytest.raises(gn.GraphError, match="profile measures the kernels of the native backend"):
         gn.function([x], x + 1, backend="numpy").profile(np.ones((8, 16), np.float32))
+
+
+@pytest.mark.parametrize("on_disk", [True, False])
+def test_modules_made_by_several_threads_are_those_made_by_one(folder, monkeypatch, on_disk):
+    monkeypatch.setenv("GRAPHNN_CACHE", str(folder) if on_disk else "off")
+    texts = [
+        f"define double @f(double %x) {{\n%y = fmul double %x, {number}.0\n%z = fadd double %y, %x\nret double %z\n}}\n"
+        for number in range(20)
+    ]
+    modules = [(text, number % 3, number % 2 == 0) for number, text in enumerate(texts)]
+    alone = [jit.object_code(*module) for module in modules]
+    jit.prepare(modules, 4)
+    assert [jit._ready[jit._name(*module)][0] for module in modules] == alone
+    for number, module in enumerate(modules):
+        library = jit.compile(*module)
+        assert library.origin.startswith("compiled: ")
+        assert ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(library.address("f"))(2.0) == 2.0 * number + 2.0
+    assert not {jit._name(*module) for module in modules} & set(jit._ready)
+    jit.prepare(modules, 4)
+    assert jit.compile(*modules[0]).origin.startswith("read from the cache" if on_disk else "compiled: ")
+    jit._ready.clear()
+
+
+def test_a_finalizer_that_runs_in_a_helper_may_compile(folder, monkeypatch):
+    compiled = []
+
+    def store(name, code, keep=cache.store):
+        keep(name, code)
+        text = f"define i32 @g() {{ ret i32 {len(compiled)} }}"
+        compiled.append(jit.load(jit.object_code(text)) if threading.current_thread() is not caller else None)
+
+    caller = threading.current_thread()
+    modules = [(f"define i32 @f() {{ ret i32 {number} }}", 1, True) for number in range(40)]
+    monkeypatch.setattr(cache, "store", store)
+    jit.prepare(modules, 3)
+    assert len(compiled) == 40
+    for module in modules:
+        jit.compile(*module)
+
+
+def test_what_no_thread_can_compile_is_told_by_compile(folder):
+    wrong = [(f"define double @f{number}() {{ nonsense }}", 1, True) for number in range(3)]
+    jit.prepare(wrong, 2)
+    for module in wrong:
+        with pytest.raises(RuntimeError, match="LLVM IR parsing error"):
+            jit.compile(*module)

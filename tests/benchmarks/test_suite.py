@@ -61,9 +61,11 @@ def test_all_rows_of_the_issue_are_there():
     six = ("tiny", "mlp", "wide", "cnn", "lstm", "transformer")
     kinds = ("/sgd", "/adam", "/infer-1", "/infer-64", "/busy", "/first", "/warm", "/memory")
     rest = "mlp/float64 mlp/hvp chain softmax scalar call layers-10/first layers-100/first layers-1000/first program"
+    rest += " deep/sgd deep/checkpoint deep/memory deep/checkpoint-memory"
     assert set(names) == {name + kind for name in six for kind in kinds} | set(rest.split())
     chosen = suite("rows").chosen
-    assert [row.name for row in chosen(["mlp/hvp", "*/memory"])] == ["mlp/hvp", *(f"{name}/memory" for name in six)]
+    memory = [f"{name}/memory" for name in (*six, "deep")]
+    assert [row.name for row in chosen(["mlp/hvp", "*/memory"])] == ["mlp/hvp", *memory]
     assert {row.work.workload for row in chosen(["lstm"])} == {"lstm"}
     with pytest.raises(ValueError, match="no row is called 'mpl'"):
         chosen(["mpl"])

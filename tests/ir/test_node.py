@@ -412,6 +412,18 @@ def test_a_deep_copy_of_a_model_has_parameters_of_its_own():
     assert copy.copy(node) is node
 
 
+def test_what_keeps_an_array_keeps_a_copy():
+    array = np.ones(3, "float32")
+    kept = [
+        gn.parameter("w", array),
+        gn.parameter("w", lambda shape, rng: array, (3,)),
+        gn.state("s", array),
+        gn.constant(array),
+    ]
+    array[:] = 7
+    assert [gn.evaluate(node).tolist() for node in kept] == [[1, 1, 1]] * 4
+
+
 def test_nodes_are_not_pickled():
     with pytest.raises(gn.NodeUseError, match="cannot be pickled"):
         pickle.dumps(gn.sin(gn.placeholder("x")))

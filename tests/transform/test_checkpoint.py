@@ -84,6 +84,15 @@ def test_it_is_computed_twice_and_the_two_are_not_merged():
     assert counts == [12, 24]
 
 
+def test_gradients_of_what_is_shared_by_rows_keep_no_mask():
+    """It would be read by nobody, and its sum over the rows would stand between a product and its activation."""
+    x, w, b = gn.placeholder("x", (5, 4)), gn.parameter("w", np.ones((4, 4))), gn.parameter("b", np.zeros(4))
+    y = gn.checkpoint(lambda x: gn.relu(gn.relu(x @ w + b) @ w + b))(x.astype("float64"))
+    names = [node.op.name for node in Graph(gn.grad(gn.sum(y), [w, b])).nodes]
+    assert names.count("greater") == 2
+    assert "any" not in names
+
+
 def test_derivatives_in_both_modes_and_orders():
     w, x = gn.placeholder("w", (2,), "float64"), gn.placeholder("x", (2,), "float64")
     inner = gn.checkpoint(lambda a, b: gn.sin(a * b) + a)

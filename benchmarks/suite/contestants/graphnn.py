@@ -39,9 +39,12 @@ def prepare(work: Work, data: Data):
     if work.task == "infer":
         f = gn.function(inputs[:1], module.logits(gn, variables, inputs[0]), backend=backend)
         return lambda: f(arrays[0])
-    loss = module.loss(gn, variables, *inputs)
+    if work.task == "checkpoint":
+        loss = module.loss(gn, variables, *inputs, model=module.recomputed)
+    else:
+        loss = module.loss(gn, variables, *inputs)
     if work.training:
-        optimizer = gn.optim.SGD(RATE) if work.task == "sgd" else gn.optim.Adam(**ADAM)
+        optimizer = gn.optim.Adam(**ADAM) if work.task == "adam" else gn.optim.SGD(RATE)
         f = gn.function(inputs, loss, updates=optimizer.updates(loss), backend=backend)
     elif work.task == "hvp":
         wrt = list(variables.values())

@@ -1,5 +1,6 @@
 """JAX: `jax.jit` of the whole step, with the old parameters donated to the new ones."""
 
+import functools
 import os
 
 import numpy as np
@@ -8,6 +9,7 @@ from .. import workloads
 from ..work import ADAM, RATE, Data, Unsupported, Work, direction
 from ..workloads import chain, scalar, transformer
 from ..workloads import cnn as cnn_arrays
+from ..workloads import mlp as mlp_parts
 
 jax = jnp = None
 
@@ -27,12 +29,21 @@ def load(variant):
     return jax.__version__
 
 
-def mlp(p, x):
-    layers = len(p) // 2
-    for i in range(layers):
+def layers(p, x, first, last):
+    for i in range(first, last):
         x = x @ p[f"w{i}"] + p[f"b{i}"]
-        if i < layers - 1:
+        if i < len(p) // 2 - 1:
             x = jax.nn.relu(x)
+    return x
+
+
+def mlp(p, x):
+    return layers(p, x, 0, len(p) // 2)
+
+
+def recomputed(p, x):
+    for first, last in mlp_parts.parts(p):
+        x = jax.checkpoint(functools.partial(layers, first=first, last=last))(p, x)
     return x
 
 
@@ -93,9 +104,9 @@ def cross_entropy(y, labels):
     return -jnp.take_along_axis(jax.nn.log_softmax(y), labels[..., None], -1).mean()
 
 
-def loss_of(family):
+def loss_of(family, model):
     def loss(p, x, labels):
-        y = MODELS[family](p, x)
+        y = model(p, x)
         if family == "mlp" and y.shape[1] == 1:
             return ((y[:, 0] - labels) ** 2).mean()
         return cross_entropy(y, labels.T if family == "lstm" else labels)
@@ -141,7 +152,7 @@ def prepare(work: Work, data: Data):
         model = MODELS[family]
         f = jax.jit(lambda p, x: model(p, x).swapaxes(0, 1) if family == "lstm" else model(p, x))
         return lambda: f(p, arrays[0]).block_until_ready()
-    loss = loss_of(family)
+    loss = loss_of(family, recomputed if work.task == "checkpoint" else MODELS[family])
     if work.task == "hvp":
         v = {name: jnp.asarray(array) for name, array in direction(data.params).items()}
         f = jax.jit(lambda p, v, *arrays: jax.jvp(lambda p: jax.grad(loss)(p, *arrays), (p,), (v,))[1])
@@ -153,7 +164,7 @@ def prepare(work: Work, data: Data):
         return product
     if not work.training:
         raise Unsupported(f"no task {work.task}")
-    step = jax.jit((sgd_step if work.task == "sgd" else adam_step)(loss), donate_argnums=0)
+    step = jax.jit((adam_step if work.task == "adam" else sgd_step)(loss), donate_argnums=0)
     state = p
     if work.task == "adam":
         state = (p, jax.tree.map(jnp.zeros_like, p), jax.tree.map(jnp.zeros_like, p), jnp.zeros((), "int32"))

@@ -19,6 +19,8 @@ def load(variant):
 def prepare(work: Work, data: Data):
     if work.workload in SPECIAL:
         return SPECIAL[work.workload](work, data)
+    if work.task == "checkpoint":
+        raise Unsupported("keeps what it computes")
     if workloads.family(work.workload) != "mlp":
         raise Unsupported("not written by hand")
     layers = len(data.params) // 2

@@ -40,6 +40,8 @@ def prepare(work: Work, data: Data):
     arrays = data.inputs
     if work.workload in SPECIAL:
         return SPECIAL[work.workload](work, data)
+    if work.task == "checkpoint":
+        raise Unsupported("recomputes only in its loops")
     if workloads.family(work.workload) != "mlp":
         raise Unsupported("written for networks of linear layers only")
     # Static sizes, as for everybody else.

@@ -68,6 +68,8 @@ def prepare(work: Work, data: Data):
         raise Unsupported("written for float32")
     if work.workload in SPECIAL:
         return SPECIAL[work.workload](work, data)
+    if work.task == "checkpoint":
+        raise Unsupported("has no checkpoints")
     family = workloads.family(work.workload)
     if family not in MODELS:
         raise Unsupported("has no loop: every step would be written out")

@@ -7,6 +7,7 @@ import numpy as np
 from .. import workloads
 from ..work import ADAM, RATE, Data, Unsupported, Work, direction
 from ..workloads import chain, scalar, transformer
+from ..workloads import mlp as mlp_parts
 
 torch = F = None
 compiled = False
@@ -15,6 +16,7 @@ compiled = False
 def load(variant):
     global torch, F, compiled
     import torch
+    import torch.utils.checkpoint
 
     F = torch.nn.functional
     compiled = variant == "compile"
@@ -30,12 +32,21 @@ def made(function):
     return torch.compile(function, dynamic=False)
 
 
-def mlp(p, x):
-    layers = len(p) // 2
-    for i in range(layers):
+def layers(p, x, first, last):
+    for i in range(first, last):
         x = torch.addmm(p[f"b{i}"], x, p[f"w{i}"])
-        if i < layers - 1:
+        if i < len(p) // 2 - 1:
             x = F.relu(x)
+    return x
+
+
+def mlp(p, x):
+    return layers(p, x, 0, len(p) // 2)
+
+
+def recomputed(p, x):
+    for first, last in mlp_parts.parts(p):
+        x = torch.utils.checkpoint.checkpoint(layers, p, x, first, last, use_reentrant=False)
     return x
 
 
@@ -73,9 +84,9 @@ def cross_entropy(y, labels):
     return F.cross_entropy(y.reshape(-1, y.shape[-1]), labels.reshape(-1))
 
 
-def loss_of(family):
+def loss_of(model):
     def loss(p, x, labels):
-        y = MODELS[family](p, x)
+        y = model(p, x)
         return ((y[:, 0] - labels) ** 2).mean() if y.shape[-1] == 1 else cross_entropy(y, labels)
 
     return loss
@@ -115,17 +126,17 @@ def prepare(work: Work, data: Data):
                 return f(p, arrays[0])
 
         return infer
-    loss = made(loss_of(family))
+    loss = made(loss_of(recomputed if work.task == "checkpoint" else MODELS[family]))
     if work.task == "hvp":
         return _hvp(p, loss, [torch.tensor(array) for array in direction(data.params).values()], arrays)
     if not work.training:
         raise Unsupported(f"no task {work.task}")
     params = leaves(p)
     # The fused forms are the fastest that PyTorch has for a CPU.
-    if work.task == "sgd":
-        optimizer = torch.optim.SGD(params, lr=RATE, fused=True)
-    else:
+    if work.task == "adam":
         optimizer = torch.optim.Adam(params, **ADAM, fused=True)
+    else:
+        optimizer = torch.optim.SGD(params, lr=RATE, fused=True)
 
     def step():
         optimizer.zero_grad(set_to_none=True)

@@ -11,6 +11,7 @@ SIZES = {  # widths, batch
     "mlp": ([784, 256, 128, 10], 128),
     "wide": ([1024, 2048, 2048, 1000], 256),
     "program": ([64, 128, 10], 32),
+    "deep": ([128] * 50 + [10], 2048),
     "layers-10": ([32] * 11, 16),
     "layers-100": ([32] * 101, 16),
     "layers-1000": ([32] * 1001, 16),
@@ -20,6 +21,7 @@ SMALL = {
     "mlp": ([12, 8, 6, 5], 4),
     "wide": ([16, 24, 24, 10], 4),
     "program": ([6, 5, 4], 3),
+    "deep": ([8] * 9 + [5], 4),
     "layers-10": ([4] * 4, 3),
     "layers-100": ([4] * 8, 3),
     "layers-1000": ([4] * 16, 3),
@@ -41,17 +43,35 @@ def data(work: Work) -> Data:
     return Data(params, (x, labels), sum(products), 3 * sum(products) - products[0])
 
 
-def logits(gn, p, x):
+PART = 7  # layers whose values are computed again together: near the root of 50, which needs least memory
+
+
+def parts(p):
+    """First and last layer of each part, the last one not included."""
     layers = len(p) // 2
-    for i in range(layers):
+    return [(first, min(layers, first + PART)) for first in range(0, layers, PART)]
+
+
+def through(gn, p, x, first, last):
+    for i in range(first, last):
         x = x @ p[f"w{i}"] + p[f"b{i}"]
-        if i < layers - 1:
+        if i < len(p) // 2 - 1:
             x = gn.relu(x)
     return x
 
 
-def loss(gn, p, x, labels):
-    y = logits(gn, p, x)
+def logits(gn, p, x):
+    return through(gn, p, x, 0, len(p) // 2)
+
+
+def recomputed(gn, p, x):
+    for first, last in parts(p):
+        x = gn.checkpoint(through)(gn, p, x, first, last)
+    return x
+
+
+def loss(gn, p, x, labels, model=logits):
+    y = model(gn, p, x)
     if y.shape[-1] == 1:
         return gn.losses.mse(y[:, 0], labels)
     return gn.losses.cross_entropy(y, labels)

@@ -37,7 +37,7 @@ class Checkpoint(General):
         late = {x: Barrier()(x, g) for x in given}
         again = transform([y], _copy, late)[y]
         targets = [x for x in late.values() if x.dtype.is_floating]
-        found, _ = reverse_pass([again], [Pull(g)], targets, frozenset(late.values()), serve=out)
+        found, _ = reverse_pass([again], [Pull(g)], targets, frozenset(late.values()), serve=out, ends=True)
         pulls = {x: found[late[x]].materialized() for x in late if late[x] in found}
         return None, *[pulls.pop(x, None) for x in given]  # an operand that stands twice has its sum once
 

@@ -72,10 +72,12 @@ def reverse_pass(
     *,
     record: bool = False,
     serve: Node | None = None,
+    ends: bool = False,
 ) -> tuple[dict[Node, Pull], list[Step]]:
     """The adjoints of `wrt`, and with `record` every step of the pass in the order in which it was made.
 
-    Nodes in `stop` are taken as independent: the walk does not go past them. All that is built serves the node `serve`
+    Nodes in `stop` are taken as independent: the walk does not go past them. With `ends` they are leaves: what arrives at
+    them is asked for as it is, without the mask that would go on with it. All that is built serves the node `serve`
     where it is given (a composite whose body this is), else the node whose rule built it.
     """
     targets = frozenset(wrt)
@@ -96,7 +98,8 @@ def reverse_pass(
                     for position, pull in enumerate(_bundle_pulls(node.op, node, contributions)):
                         operand = node.inputs[position]
                         if pull is not None and operand in active:
-                            arriving.setdefault(operand, []).append(Contribution(node, position, _fit(pull, operand)))
+                            pull = _fit(pull, operand, ends and operand in stop)
+                            arriving.setdefault(operand, []).append(Contribution(node, position, pull))
                 continue
             adjoint = _total([c.pull for c in contributions])
             if record:
@@ -114,7 +117,7 @@ def reverse_pass(
             for position, pull in enumerate(pulls_of(node, adjoint, wanted)):
                 if pull is not None and wanted[position]:
                     operand = node.inputs[position]
-                    pull = _fit(pull, operand)
+                    pull = _fit(pull, operand, ends and operand in stop)
                     arriving.setdefault(operand, []).append(Contribution(node, position, pull))
     return adjoints, steps
 
@@ -197,7 +200,7 @@ def _composite_pulls(op: Composite, node: Node, adjoint: Pull, wanted: list[bool
     return [found.pop(operand, None) for operand in node.inputs]
 
 
-def _fit(pull: Pull, operand: Node) -> Pull:
+def _fit(pull: Pull, operand: Node, ends: bool) -> Pull:
     """The cotangent in the shape and data type of the operand: summed over what was broadcast, and cast."""
     value, mask = pull
     if value.shape == operand.shape and value.dtype is operand.dtype and mask is None:
@@ -211,7 +214,7 @@ def _fit(pull: Pull, operand: Node) -> Pull:
             spread = broadcast_to(mask, value.shape)
             value = Pull(value, spread).materialized()
             # A leaf passes nothing on, so what the mask would keep from spreading is not there.
-            mask = Reshape(operand.shape)(Any_(axes)(spread)) if operand.inputs else None
+            mask = None if ends or not operand.inputs else Reshape(operand.shape)(Any_(axes)(spread))
         value = Reshape(operand.shape)(Sum(axes)(value)) if axes else value
     elif mask is not None:
         mask = broadcast_to(mask, value.shape)  # a condition may have fewer axes than what it chooses between

@@ -43,6 +43,7 @@ class NativeBackend:
                 assert all(new.spec == old.spec for new, old in zip(made, outputs, strict=True))
                 seconds = time.perf_counter() - start
                 native = plan.plan_of(made, arguments, form, {"convolutions as products": seconds})
+                target.rest()
                 if native is not None:
                     return native
                 reason = "native code would only move elements between them"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from graphnn.backend.native import cache
@@ -12,6 +15,9 @@ from graphnn.backend.native.target import binding, host
 
 # It can be taken again by the thread that holds it: a finalizer or a signal handler may compile, too.
 _LOCK = threading.RLock()
+_helper = threading.local()
+_ready: dict[str, tuple[bytes, str]] = {}
+"""Object code that `prepare` has found or made, and where it came from, until `compile` takes it; by its name."""
 
 
 class Library:
@@ -25,24 +31,104 @@ class Library:
         return int(self._engine.get_function_address(name))
 
 
+def _turn() -> Any:
+    # Whoever has helpers holds the lock for them; a finalizer that runs in a helper may compile, too.
+    return contextlib.nullcontext() if getattr(_helper, "works", False) else _LOCK
+
+
 def object_code(text: str, level: int = 1, passes: bool = True) -> bytes:
     """The object code of a module, made with this effort (0 to 2), after a few of LLVM's passes or without them.
 
     Loops are emitted as they are to be, with vectors and with what does not change outside of them; so little is left to
     be done than to bring variables into registers and to clean up, which takes a tenth of the time of the usual pipeline.
     """
+    with _turn():
+        return _object_code(text, level, passes)
+
+
+def _object_code(text: str, level: int, passes: bool) -> bytes:
     llvm = binding()
-    with _LOCK:
-        machine = _machine(level)
-        module = llvm.parse_assembly(text, _context())
-        module.triple, module.data_layout = host().triple, str(machine.target_data)
-        if passes and level:
-            builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=1))
-            manager = _passes(llvm, builder)
-            for function in module.functions:
-                if not function.is_declaration:
-                    manager.run(function, builder)
+    machine = _machine(level)
+    module = llvm.parse_assembly(text, _context())
+    module.triple, module.data_layout = host().triple, str(machine.target_data)
+    if passes and level:
+        builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=1))
+        manager = _passes(llvm, builder)
+        for function in module.functions:
+            if not function.is_declaration:
+                manager.run(function, builder)
+    return _emit(machine, module)
+
+
+def _emit(machine: Any, module: Any) -> bytes:
+    """``machine.emit_object(module)``, but other threads may be in LLVM at the same time.
+
+    llvmlite lets one thread at a time into LLVM, since modules share a context unless told otherwise. Ours have contexts and
+    machines of their own, which is what LLVM asks for.
+    """
+    from llvmlite.binding import ffi
+
+    emit = getattr(ffi.lib.LLVMPY_TargetMachineEmitToMemory, "_cfn", None)
+    if emit is None:  # a llvmlite that is made in another way
         return bytes(machine.emit_object(module))
+    with ffi.OutputString() as problem:
+        buffer = emit(machine, module, 1, problem)
+        if not buffer:
+            raise RuntimeError(str(problem))
+    try:
+        return ctypes.string_at(ffi.lib.LLVMPY_GetBufferStart(buffer), ffi.lib.LLVMPY_GetBufferSize(buffer))
+    finally:
+        ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)
+
+
+def prepare(modules: Sequence[tuple[str, int, bool]], threads: int) -> None:
+    """Make the object code of modules that the cache on disk lacks, by several threads, for `compile` to take it.
+
+    Parameters
+    ----------
+    modules : texts, and how to compile them, as for `compile`
+    threads : how many may work on it, the caller among them
+    """
+    missing = []
+    for text, level, passes in modules:
+        name = _name(text, level, passes)
+        code, origin = _load(name)
+        if code is None:
+            missing.append((name, text, level, passes, origin))
+        else:
+            _ready[name] = code, origin
+    missing.sort(key=lambda each: len(each[1]))
+    if len(missing) < 2 or threads < 2:
+        return  # `compile` does it
+
+    def work() -> None:
+        while missing:
+            try:
+                name, text, level, passes, why = missing.pop()  # the longest first
+            except IndexError:
+                return
+            try:
+                code = _object_code(text, level, passes)
+            except Exception:
+                return  # `compile` tries once more, and tells
+            cache.store(name, code)
+            _ready[name] = code, f"compiled: {why} ({name[:12]})"
+
+    def help_out() -> None:
+        _helper.works = True
+        work()
+
+    with _turn():
+        helpers = [threading.Thread(target=help_out) for _ in range(min(threads, len(missing)) - 1)]
+        for helper in helpers:
+            try:
+                helper.start()
+            except RuntimeError:
+                break
+        work()
+        for helper in helpers:
+            if helper.ident is not None:
+                helper.join()
 
 
 def _passes(llvm: Any, builder: Any) -> Any:
@@ -64,7 +150,7 @@ def load(code: bytes, origin: str = "") -> Library:
         If it is no object code for this machine.
     """
     llvm = binding()
-    with _LOCK:
+    with _turn():
         file = llvm.ObjectFileRef.from_data(code)
         # The empty module lives in LLVM's own context: a context of ours might be let go before the engine.
         engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine(2))
@@ -75,19 +161,31 @@ def load(code: bytes, origin: str = "") -> Library:
 
 def compile(text: str, level: int = 1, passes: bool = True) -> Library:
     """The functions of a module, ready to be called; their code comes from the cache on disk if it is there."""
-    target, llvm = host(), binding()
-    versions = f"{llvm.llvm_version_info} {level} {passes} {cache.stamp()}"
-    name = cache.name_of(text, target.triple, target.cpu, target.features, versions)
-    code = cache.load(name)
-    why = "the cache on disk is off" if cache.folder() is None else "not in the cache on disk"
+    name = _name(text, level, passes)
+    prepared = _ready.pop(name, None)
+    code, origin = _load(name) if prepared is None else prepared
     if code is not None:
         try:
-            return load(code, f"read from the cache on disk ({name[:12]})")
+            return load(code, origin)
         except RuntimeError:
-            why = "the file in the cache on disk is not what it should be"
+            origin = "the file in the cache on disk is not what it should be"
     code = object_code(text, level, passes)
     cache.store(name, code)
-    return load(code, f"compiled: {why} ({name[:12]})")
+    return load(code, f"compiled: {origin} ({name[:12]})")
+
+
+def _name(text: str, level: int, passes: bool) -> str:
+    target = host()
+    versions = f"{binding().llvm_version_info} {level} {passes} {cache.stamp()}"
+    return cache.name_of(text, target.triple, target.cpu, target.features, versions)
+
+
+def _load(name: str) -> tuple[bytes | None, str]:
+    """Code from the cache on disk and where it came from; or why there is none."""
+    code = cache.load(name)
+    if code is not None:
+        return code, f"read from the cache on disk ({name[:12]})"
+    return None, "the cache on disk is off" if cache.folder() is None else "not in the cache on disk"
 
 
 def _before_fork() -> None:

@@ -69,6 +69,16 @@ def link(text: str) -> None:
                     _linked.add(each)
 
 
+def prepare(text: str) -> None:
+    """Make the object code of a module and of the kernels that it mentions at the same time, as far as it is missing."""
+    modules: dict[tuple[str, int, bool], None] = {(text, 1, True): None}
+    for name in dict.fromkeys(_NAME.findall(text)):
+        if name not in _linked:
+            _, code, level = _module_with(name)
+            modules[code, level, False] = None
+    jit.prepare(list(modules), pool.num_threads())
+
+
 def _module_with(name: str) -> tuple[list[str], str, int]:
     """The names and the text of the module that holds a kernel, and the level at which it is compiled.
 

@@ -145,6 +145,9 @@ class Plan:
         self.native = bool(program.kernels)
         if self.native:
             started = time.perf_counter()
+            kernels.prepare(self.text)
+            self.times["object code"] = time.perf_counter() - started
+            started = time.perf_counter()
             kernels.link(self.text)
             self.times["kernels that all functions share"] = time.perf_counter() - started
             started = time.perf_counter()

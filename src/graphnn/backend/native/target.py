@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import platform
+import re
+import sys
 from typing import Any, NamedTuple
 
 from graphnn.backend.native.emit import Module
@@ -72,3 +75,37 @@ def host() -> Target:
         fma,
         llvm.llvm_version_info >= (19,),
     )
+
+
+def rest() -> None:
+    """Take the pages of LLVM's library out of this process's memory, some 70 MB after a compilation, until they are used again.
+
+    They are read-only and come back from the system's cache of files, in 1 or 2 ms for all that a compilation uses.
+    """
+    for start, size in _pages():
+        ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), _DONTNEED)
+
+
+_DONTNEED = 4
+
+
+@functools.cache
+def _pages() -> list[tuple[int, int]]:
+    """Start and size of the parts of LLVM's library that nobody may write to and nobody wrote to; only known on Linux.
+
+    What was relocated when it was loaded is read-only too, but not what the file says: the system counts it as anonymous.
+    """
+    if not sys.platform.startswith("linux"):
+        return []
+    try:
+        with open("/proc/self/smaps") as file:
+            text = file.read()
+    except OSError:
+        return []
+    found = [(int(start, 16), int(end, 16)) for start, end, copied in _MAPPING.findall(text) if copied == "0"]
+    return [(start, end - start) for start, end in found]
+
+
+_MAPPING = re.compile(
+    r"^(\w+)-(\w+) r-[x-]p [^\n]*libllvmlite[^\n]*\n(?:(?!Anonymous:)[^\n]*\n)*Anonymous: +(\d+)", re.MULTILINE
+)
