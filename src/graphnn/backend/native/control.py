@@ -127,7 +127,7 @@ def _function(b: Builder, name: str, count: int) -> str:
 def _(op: Scan, node: Node, views: Sequence[View], maker: Any) -> list[View] | None:
     k, first = op.consts + op.carries, op.consts
     length: Any = op.length
-    if any(0 in operand.shape for operand in node.inputs) or any(0 in out.shape for out in op.body.outputs):
+    if 0 in (length, *[n for each in (*node.inputs, *op.body.outputs) for n in each.shape]):
         return None
     apart = {i: views[i].strides[1:] for i in range(k, len(views)) if _steps(views[i])}
     stacks = _Stacks(op, Reading(op.body.outputs, op.body.inputs, apart))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from graphnn.backend.native import rooms
 from graphnn.backend.native.emit import Builder, Module, Value
 
 LEVEL = 4
@@ -140,7 +141,7 @@ class _Table:
 def run_text(module: Module, name: str) -> str:
     """``void @run(ptr %table, ptr %pointers)``: a whole product; the first three pointers are those of a, b and c."""
     module.declare("declare void @graphnn_parallel(ptr, ptr, i64)")
-    parts = [_place_text(module), _item_text(module), _chunk_text(module)]
+    parts = [rooms.text(ROWS_BYTES), _place_text(module), _item_text(module), _chunk_text(module)]
     builder = Builder(module)
     table = _Table(builder)
     chunks = table["chunks"]
@@ -244,7 +245,7 @@ def _item_text(module: Module) -> str:
     builder = Builder(module)
     table = _Table(builder)
     zero, one = builder.const("i64", 0), builder.const("i64", 1)
-    for name, size in (("panel", PANEL_BYTES), ("strip", STRIP_BYTES), ("rows", ROWS_BYTES)):
+    for name, size in (("panel", PANEL_BYTES), ("strip", STRIP_BYTES)):
         builder.entry.append(f"%{name} = alloca [{size} x i8], align 64")
     a, b, c = (builder.load(builder.gep("%pointers", "ptr", place), "ptr").text for place in range(3))
 
@@ -261,6 +262,11 @@ def _item_text(module: Module) -> str:
     only_matrix = builder.icmp("eq", table["row_levels"], zero)
     a_unit = table["a_unit"]
     packs_rows = builder.icmp("ne", a_unit, zero)
+    builder.entry.append("%rows = alloca ptr\nstore ptr null, ptr %rows")
+    with builder.when(packs_rows):
+        builder.line("%taken = call ptr @take_room()\nstore ptr %taken, ptr %rows")
+    rows_at = "%packed_rows"
+    builder.line(f"{rows_at} = load ptr, ptr %rows")
     row_bytes = builder.bin("mul", table["rows"], table["size"])
     first_outer, _ = _divided(builder, first, per_outer)
     last_outer, _ = _divided(builder, builder.bin("sub", after, one), per_outer)
@@ -291,7 +297,7 @@ def _item_text(module: Module) -> str:
             start = builder.bin("mul", builder.bin("sub", unit, begin), table["rows"])
             moves = _places(builder, table["row"], table["row_levels"], outer)
             left = _moved(builder, here_a, moves[0], builder.bin("mul", start, table["a_row"]))
-            room = _moved(builder, "%rows", builder.bin("mul", builder.bin("sub", unit, first), a_unit))
+            room = _moved(builder, rows_at, builder.bin("mul", builder.bin("sub", unit, first), a_unit))
             final_row, count = builder.bin("sub", table["last_row"], start), builder.bin("sub", end, unit)
             with builder.loop(zero, runs) as run:
                 source = _moved(builder, left, builder.bin("mul", run, table["a_run"]))
@@ -321,7 +327,7 @@ def _item_text(module: Module) -> str:
             with builder.loop(first, after) as unit:
                 outer, start, moves, base = tile_at(unit)
                 left = _moved(builder, here_a, moves[0], builder.bin("mul", base, table["a_row"]))
-                room = _moved(builder, "%rows", builder.bin("mul", builder.bin("sub", unit, first), a_unit))
+                room = _moved(builder, rows_at, builder.bin("mul", builder.bin("sub", unit, first), a_unit))
                 left = builder.select(packs_rows, Value(room, "ptr"), Value(left, "ptr")).text
                 there = _moved(builder, here_c, moves[2])
                 slot = _moved(builder, strip, builder.bin("mul", builder.bin("sub", unit, first), variant["slot"]))
@@ -345,6 +351,8 @@ def _item_text(module: Module) -> str:
                     given = [Value("%pointers", "ptr"), Value(at_c, "ptr"), Value(_moved(builder, slot, shift), "ptr")]
                     given += [variant["strip_row"], flat, inside, column, batch, variant["active"]]
                     _call(builder, variant["finish"], [*given, table["c_row"], table["c_column"]])
+    with builder.when(packs_rows):
+        builder.line(f"call void @give_room(ptr {rows_at})")
     builder.line("ret void")
     return builder.function("define internal void @item(ptr %table, ptr %pointers, i64 %item)")
 

@@ -97,11 +97,11 @@ def _assembled(item: Item, pieces: Sequence[_Piece]) -> Callable[[Module], Kerne
 
     inside = math.prod(item.shape[1:])
     # Where each row is filled by itself, threads share the rows.
-    alone = any(
+    alone = not item.shape or any(
         piece.view.shape[0] != item.shape[0] or piece.strides[0] != inside or piece.offset >= inside
         for piece in pieces
     )  # fmt: skip
-    chunks = min(item.shape[0], MOST_CHUNKS, item.bytes // _CHUNK) if item.shape and not alone else 1
+    chunks = min(item.shape[0], MOST_CHUNKS, item.bytes // _CHUNK) if not alone else 1
 
     def rows(b: Builder, first: Value, last: Value) -> None:
         with b.loop(first, last) as row:
