@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-
 from graphnn.errors import ShapeError
 from graphnn.ir.dims import Size
 from graphnn.ir.dtype import float64
 from graphnn.ir.node import Node
 from graphnn.ir.op import Elementwise, Op
 from graphnn.ir.spec import Shape, Spec, broadcast
-from graphnn.ops.arithmetic import Add
 from graphnn.ops.comparison import Where
 from graphnn.ops.exponential import exp
 from graphnn.ops.movement import (
@@ -344,47 +341,6 @@ def part_of_pad(node: Node) -> Node | None:
     return x if inside and all(pair == (0, 0) for pair in others) else None
 
 
-@rewrites(
-    Add, reading=Pad, exact=False,
-    example=lambda x=_LINE, y=_LINE: (Pad(((0, 6),))(x) + Pad(((6, 0),))(y), Pad(((0, 0),))(concat([x, y]))),
-)  # fmt: skip
-def sum_of_pads(node: Node) -> Node | None:
-    """x with zeros behind it + y with zeros before it -> concat([x, y]); exact but for the sign of zeros"""
-    terms, stack = [], list(node.inputs[::-1])
-    while stack:
-        term = stack.pop()
-        if isinstance(term.op, Add) and any(isinstance(operand.op, Pad) for operand in term.inputs):
-            stack += term.inputs[::-1]
-        else:
-            terms.append(term)
-    if len(terms) > MANY or any(term.spec != node.spec for term in terms):
-        return None
-    ends: dict[tuple[int, Size], int] = {}  # by the axis and the place where the term ends
-    for i, term in enumerate(terms):
-        place = _place(term)
-        if place is not None:
-            ends[place[0], place[1] + place[2]] = i
-    for j, term in enumerate(terms):
-        place = _place(term)
-        i = -1 if place is None else ends.get(place[:2], -1)
-        if place is not None and i >= 0 and i != j:
-            first, second = terms[i].inputs[0], term.inputs[0]
-            widths = list(term.op.widths)  # type: ignore[attr-defined]
-            widths[place[0]] = (widths[place[0]][0] - first.shape[place[0]], widths[place[0]][1])
-            terms[min(i, j)] = Pad(tuple(widths))(Concat(place[0])(first, second))
-            del terms[max(i, j)]
-            return functools.reduce(Add(), terms)
-    return None
-
-
-def _place(node: Node) -> tuple[int, Size, Size] | None:
-    """The axis along which a node is padded, the place where its operand begins there, and how long that is."""
-    if not isinstance(node.op, Pad):
-        return None
-    axes = [i for i, pair in enumerate(node.op.widths) if pair != (0, 0)]
-    return (axes[0], node.op.widths[axes[0]][0], node.inputs[0].shape[axes[0]]) if len(axes) == 1 else None
-
-
 SHAPES = group(
     "shapes",
     same_shape,
@@ -408,5 +364,4 @@ SHAPES = group(
     empty_pad,
     pad_of_pad,
     part_of_pad,
-    sum_of_pads,
 )
