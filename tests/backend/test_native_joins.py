@@ -80,3 +80,19 @@ def test_the_gradient_of_a_split_is_put_together_at_once():
     _, (expected,) = run([LONG], [gn.grad(loss, LONG)], "numpy")
     assert np.allclose(found, expected, rtol=1e-5, atol=1e-6)
     assert "@assemble" not in f.llvm
+
+
+def test_values_are_computed_again_beside_parts_that_are_put_together(monkeypatch):
+    # Items are put into groups twice then: the second time as if it were the first.
+    recompute = pytest.importorskip("graphnn.backend.native.recompute")
+    monkeypatch.setattr(recompute, "_LEAST_BYTES", 0)
+    monkeypatch.setattr(recompute, "_OPERATION", 0.0)
+    w = gn.placeholder("w", (8, 8))
+    v = gn.tanh(X)
+    h = v * 2 + 1
+    k = gn.exp(h * (v @ w) * 0.01)
+    outputs = [v, gn.sort(gn.concat([k * 3, k - 1], axis=1), axis=0)]
+    f, found = run([X, w], outputs)
+    _, expected = run([X, w], outputs, "numpy")
+    assert all(np.allclose(a, b, rtol=1e-5, atol=1e-6) for a, b in zip(found, expected, strict=True))
+    assert "@assemble" not in f.llvm

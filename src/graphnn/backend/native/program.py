@@ -51,6 +51,7 @@ class Program:
         regions = _regions(self.items)
         again = recompute(self.items, regions)
         if again is not None:
+            regions.undo()
             self.items = needed(again, [*self.given, *self.ends])
             regions = _regions(self.items)
         absorb(regions)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 from graphnn.backend.native.items import Access, Item, Joined, Sizes, contiguous, refine, split_strides_of_all, spread
 
@@ -62,6 +63,7 @@ class Regions:
     def __init__(self) -> None:
         self.groups: dict[Group, None] = {}
         self._count = 0
+        self._joined: list[tuple[Item, Any]] = []  # and the kernels that they would have been computed by
 
     def add(self, item: Item) -> None:
         """Find the group of an item, or make a new one."""
@@ -74,12 +76,21 @@ class Regions:
             wanted = [g for g in sources if g in copies] if item.again else sources
             joined = next((g for g in wanted if not g.closed and self._join(item, g, sources)), None)
         if isinstance(item.key, Joined) and _stored_apart(item) and self._together(sources):
+            self._joined.append((item, item.kernel))
             item.role, item.kernel, joined = "joined", None, sources[0]
         if joined is None:
             joined = self._new(item)
         item.group = joined
         joined.items.append(item)
         joined.needs.update(g for g in map(find, sources) if g is not joined)
+
+    def undo(self) -> None:
+        """Make items as they were before they were put into groups."""
+        for item, kernel in self._joined:
+            item.role, item.kernel = "kernel", kernel
+        for group in self.groups:
+            for item in group.items:
+                item.group = None
 
     def _new(self, item: Item) -> Group:
         self._count += 1
