@@ -34,6 +34,7 @@ CASES = {
     "an input": ([X, Y], lambda: [gn.concat([X, X + Y], axis=1)], False),
     "different shapes": ([X, Y], lambda: [gn.concat([X[:2] * 2, X + Y])], False),
     "a row and rows": ([X, B], lambda: [gn.concat([X * 2, (B * 2)[None]])], False),
+    "needed again": ([X], lambda: [gn.concat([gn.tanh(X), X * 2], axis=1), gn.softmax(gn.tanh(X), axis=1)], None),
     "half of it read": ([X, Y], lambda: [gn.concat([X * 2, X + Y], axis=1)[:, 4:12] * 3], None),
 }
 

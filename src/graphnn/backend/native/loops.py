@@ -279,10 +279,10 @@ class Nest(Layout):
                 for item, value in zip(needed, values, strict=True):
                     if item in reducers:
                         reducers[item].step(self.b, into[item], value, self._active_in_row(), self._place(item))
-                    elif self._goes(item):
-                        self._store(item, value)
                     else:
-                        self._put_aside(item, value)
+                        self._store(item, value)
+                        if self._spills(item):
+                            self._put_aside(item, value)
                 return
             axis = axes[0]
             step = self.lanes if axis == self.vector else 1
