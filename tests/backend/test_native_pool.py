@@ -186,3 +186,39 @@ def test_the_runtime_can_be_written_for_every_system():
     for way in ("futex", "posix", "windows"):
         llvm = target.binding()
         llvm.parse_assembly(runtime_text(way)).verify()
+
+
+class _Job:
+    """A job of a few parts in Python, which notes the thread of each; `slow` is done by a helper for each of its parts."""
+
+    def __init__(self, library):
+        address = library.address("graphnn_parallel")
+        self.run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)(address)
+        self.part = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(self._part)
+        self.threads, self.slow = set(), 0.0
+
+    def _part(self, data, index):
+        mine = threading.current_thread() is threading.main_thread()
+        self.threads.add(mine)
+        time.sleep(0.001 if mine else self.slow)
+
+    def shared(self, parts=8, slow=0.0):
+        """Whether a helper took part in the job."""
+        self.threads.clear()
+        self.slow = slow
+        self.run(ctypes.cast(self.part, ctypes.c_void_p), None, parts)
+        return False in self.threads
+
+
+def test_a_helper_that_keeps_the_caller_waiting_is_left_alone_for_a_while_and_then_asked_again():
+    job = _Job(pool._runtime_of_process().library)
+    pool.set_num_threads(2)
+    for _ in range(50):
+        # A part that takes the helper far longer than the caller is what a core taken away looks like.
+        if job.shared(slow=0.1) and not job.shared():
+            break
+    else:
+        pytest.fail("the job after the slow one was shared each time")
+    end = time.monotonic() + 30
+    while not job.shared():
+        assert time.monotonic() < end, "the helper was never asked again"

@@ -179,6 +179,6 @@ def _system() -> tuple[str, dict[str, int]]:
         return "futex", {}
     if sys.platform == "win32":
         base: Any = ctypes.WinDLL("kernelbase")  # type: ignore[attr-defined, unused-ignore]
-        names = ("WaitOnAddress", "WakeByAddressAll", "SwitchToThread")
+        names = ("WaitOnAddress", "WakeByAddressAll", "SwitchToThread", "QueryPerformanceCounter")
         return "windows", {name: ctypes.cast(getattr(base, name), ctypes.c_void_p).value or 0 for name in names}
     return "posix", {}

@@ -1,11 +1,29 @@
-"""The native code of the work-sharing pool: how a job is published, claimed and waited for, on every system."""
+"""The native code of the work-sharing pool: how a job is published, claimed and waited for, on every system.
+
+On a busy machine a helper does harm: one whose core is taken away by another program in the midst of a part keeps the caller
+waiting for a time slice of the system, some milliseconds; one that does not get a core in time costs the caller a system
+call for each job. Who has met that works alone for a while, twice as long each time it happens again at once. So a job never
+takes much longer than on one thread.
+"""
 
 from __future__ import annotations
 
 import platform
+import time
+from string import Template
 
 FUTEX = {"x86_64": 202, "aarch64": 98, "riscv64": 98}
 """The number of the system call on which threads sleep, where Linux has it."""
+
+_ALONE = {
+    "shortest": 5_000_000,  # nanoseconds for which jobs are done alone, at the least and at the most
+    "longest": 200_000_000,
+    "soon": 20_000_000,  # after which trouble is no longer the same
+    "patience": 100_000,  # for which a caller waits in any case
+    "often": 8,  # jobs for which helpers were woken and came too late; where that has happened before, `again` count
+    "again": 4,
+}
+"""When a caller works alone."""
 
 # Words that different threads write lie in different cache lines.
 _STATE = """
@@ -21,13 +39,21 @@ _STATE = """
 @ready = internal global i32 0
 @helpers = internal global i64 0
 @start = internal global ptr null
+; Nanoseconds: until when jobs are done alone, and how long that lasts. How many jobs in a row helpers were too late for.
+@until = internal global i64 0, align 128
+@hold = internal global i64 0
+@late = internal global i64 0
 """
 
 _COMMON = """
-define internal void @work(i32 %mine, ptr %function, ptr %data, i64 %total) {
+declare i64 @llvm.smin.i64(i64, i64)
+
+; How many parts it has done.
+define internal i64 @work(i32 %mine, ptr %function, ptr %data, i64 %total) {
 entry:
   br label %look
 look:
+  %parts = phi i64 [0, %entry], [%parts, %claim], [%further, %run]
   %word = load atomic i64, ptr @next seq_cst, align 8
   %high = lshr i64 %word, 32
   %of = trunc i64 %high to i32
@@ -45,8 +71,24 @@ claim:
 run:
   call void %function(ptr %data, i64 %index)
   %before = atomicrmw add ptr @done, i64 1 seq_cst
+  %further = add i64 %parts, 1
   br label %look
 out:
+  ret i64 %parts
+}
+
+; Helpers do harm at present: work alone for a while.
+define internal void @part(i64 %now) {
+  %ended = load atomic i64, ptr @until monotonic, align 8
+  %last = load i64, ptr @hold
+  %since = sub i64 %now, %ended
+  %soon = icmp slt i64 %since, $soon
+  %twice = shl i64 %last, 1
+  %most = call i64 @llvm.smin.i64(i64 %twice, i64 $longest)
+  %hold = select i1 %soon, i64 %most, i64 $shortest
+  store i64 %hold, ptr @hold
+  %after = add i64 %now, %hold
+  store atomic i64 %after, ptr @until monotonic, align 8
   ret void
 }
 
@@ -67,7 +109,12 @@ begin:
 count_helpers:
   %who = load atomic i64, ptr @helpers acquire, align 8
   %nobody = icmp eq i64 %who, 0
-  br i1 %nobody, label %alone, label %take
+  br i1 %nobody, label %alone, label %ask
+ask:
+  %started = call i64 @now()
+  %until = load atomic i64, ptr @until monotonic, align 8
+  %early = icmp slt i64 %started, %until
+  br i1 %early, label %alone, label %take
 take:
   %pair = cmpxchg ptr @busy, i32 0, i32 1 seq_cst seq_cst
   %taken = extractvalue {i32, i1} %pair, 1
@@ -94,25 +141,59 @@ wake:
   call void @wake(i64 %others)
   br label %share
 share:
-  call void @work(i32 %mine, ptr %function, ptr %data, i64 %count)
+  %woken = phi i1 [false, %publish], [true, %wake]
+  %own = call i64 @work(i32 %mine, ptr %function, ptr %data, i64 %count)
+  %nothing = icmp eq i64 %own, %count
+  %vain = and i1 %woken, %nothing
+  br i1 %vain, label %missed, label %met
+met:
+  store i64 0, ptr @late
+  br label %wait
+missed:
+  %before = load i64, ptr @late
+  %times = add i64 %before, 1
+  store i64 %times, ptr @late
+  %often = icmp sge i64 %times, $often
+  br i1 %often, label %part, label %wait
+part:
+  store i64 $again, ptr @late
+  %noticed = call i64 @now()
+  call void @part(i64 %noticed)
   br label %wait
 wait:
-  %round = phi i64 [0, %share], [%following, %again]
+  %round = phi i64 [0, %met], [0, %missed], [0, %part], [%following, %breathe]
   %finished = load atomic i64, ptr @done acquire, align 8
   %all = icmp eq i64 %finished, %count
   br i1 %all, label %leave, label %idle
 idle:
   %following = add i64 %round, 1
   %long = icmp sgt i64 %round, 1000
-  br i1 %long, label %yield, label %breathe
+  br i1 %long, label %tired, label %breathe
 breathe:
   call void @pause()
-  br label %again
+  br label %wait
+tired:
+  %began = call i64 @now()
+  br label %yield
 yield:
   call void @yield()
-  br label %again
-again:
-  br label %wait
+  %finished2 = load atomic i64, ptr @done acquire, align 8
+  %all2 = icmp eq i64 %finished2, %count
+  br i1 %all2, label %judge, label %yield
+judge:
+  ; A part takes a helper about as long as it took here; much longer is the system's doing.
+  %ended = call i64 @now()
+  %waited = sub i64 %ended, %began
+  %worked = sub i64 %began, %started
+  %thrice = mul i64 %worked, 3
+  %tolerated = mul i64 %waited, %own
+  %spare = mul i64 %own, $patience
+  %fair = add i64 %thrice, %spare
+  %unfair = icmp sgt i64 %tolerated, %fair
+  br i1 %unfair, label %note, label %leave
+note:
+  call void @part(i64 %ended)
+  br label %leave
 leave:
   store atomic i32 0, ptr @busy release, align 4
   ret void
@@ -165,7 +246,7 @@ read:
   %same = icmp eq i32 %still, %now
   br i1 %same, label %join, label %look
 join:
-  call void @work(i32 %now, ptr %function, ptr %data, i64 %total)
+  %parts = call i64 @work(i32 %now, ptr %function, ptr %data, i64 %total)
   br label %look
 out:
   ret void
@@ -176,6 +257,7 @@ define void @graphnn_pool_prepare(ptr %start) {
   store atomic i32 0, ptr @stopping seq_cst, align 4
   store atomic i32 0, ptr @sleepers seq_cst, align 4
   store atomic i64 0, ptr @helpers seq_cst, align 8
+  store atomic i64 0, ptr @until seq_cst, align 8
   call void @prepare()
   store atomic i32 0, ptr @busy seq_cst, align 4
   store atomic i32 0, ptr @ready seq_cst, align 4
@@ -216,8 +298,23 @@ out:
 }
 """
 
+_CLOCK = """
+declare i32 @clock_gettime(i32, ptr)
+define internal i64 @now() {{
+  %time = alloca [2 x i64]
+  %r = call i32 @clock_gettime(i32 {monotonic}, ptr %time)
+  %seconds = load i64, ptr %time
+  %second = getelementptr i64, ptr %time, i64 1
+  %rest = load i64, ptr %second
+  %whole = mul i64 %seconds, 1000000000
+  %all = add i64 %whole, %rest
+  ret i64 %all
+}}
+"""
+
 _WAYS = {
-    "futex": """
+    "futex": _CLOCK
+    + """
 declare i64 @syscall(i64, ...)
 declare i32 @sched_yield()
 define internal void @sleep(i32 %last) {{
@@ -230,7 +327,6 @@ define internal void @wake(i64 %count) {{
   %r = call i64 (i64, ...) @syscall(i64 {futex}, ptr @generation, i32 129, i32 %n, ptr null, ptr null, i32 0)
   ret void
 }}
-declare i64 @llvm.smin.i64(i64, i64)
 define internal void @yield() {{
   %r = call i32 @sched_yield()
   ret void
@@ -239,7 +335,8 @@ define internal void @prepare() {{
   ret void
 }}
 """,
-    "posix": """
+    "posix": _CLOCK
+    + """
 declare i32 @pthread_mutex_init(ptr, ptr)
 declare i32 @pthread_mutex_lock(ptr)
 declare i32 @pthread_mutex_unlock(ptr)
@@ -284,6 +381,14 @@ define internal void @prepare() {{
 declare i32 @WaitOnAddress(ptr, ptr, i64, i32)
 declare void @WakeByAddressAll(ptr)
 declare i32 @SwitchToThread()
+declare i32 @QueryPerformanceCounter(ptr)
+define internal i64 @now() {{
+  %place = alloca i64
+  %r = call i32 @QueryPerformanceCounter(ptr %place)
+  %count = load i64, ptr %place
+  %all = mul i64 %count, 100 ; it counts ten million in a second
+  ret i64 %all
+}}
 define internal void @sleep(i32 %last) {{
   %old = alloca i32
   store i32 %last, ptr %old
@@ -317,5 +422,6 @@ def runtime_text(way: str) -> str:
         hint = "declare void @llvm.aarch64.hint(i32)\ndefine internal void @pause() {\n  call void @llvm.aarch64.hint(i32 1)\n"
     else:
         hint = "define internal void @pause() {\n  fence seq_cst\n"
-    ways = _WAYS[way].format(futex=FUTEX.get(platform.machine(), 0))
-    return "\n".join([_STATE, ways, hint + "  ret void\n}", _COMMON])
+    clock = getattr(time, "CLOCK_MONOTONIC", 0)
+    ways = _WAYS[way].format(futex=FUTEX.get(platform.machine(), 0), monotonic=clock)
+    return "\n".join([_STATE, ways, hint + "  ret void\n}", Template(_COMMON).substitute(_ALONE)])
