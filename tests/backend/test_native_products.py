@@ -9,7 +9,7 @@ import pytest
 
 llvm = pytest.importorskip("llvmlite.binding")
 
-from graphnn.backend.native import driver, jit, kernels, pool  # noqa: E402
+from graphnn.backend.native import driver, jit, kernels, pool, products  # noqa: E402
 from graphnn.backend.native.cuts import Plan, choose  # noqa: E402
 from graphnn.backend.native.emit import Module  # noqa: E402
 from graphnn.backend.native.products import Epilogue, Product, emit_product  # noqa: E402
@@ -75,10 +75,10 @@ class Padded:
         return inside
 
 
-def bias_and_row(builder, value, batch, row, column, active, pointers):
-    bias = builder.load(builder.gep(pointers[0], value.kind, column), value.kind, value.lanes, active)
+def bias_and_row(builder, value, spot, pointers):
+    bias = builder.load(builder.gep(pointers[0], value.kind, spot.column), value.kind, value.lanes, spot.active)
     number = functools.reduce(
-        lambda x, y: builder.bin("add", builder.bin("mul", x, builder.const("i64", 10)), y), batch, row
+        lambda x, y: builder.bin("add", builder.bin("mul", x, builder.const("i64", 10)), y), spot.batch, spot.row
     )
     half = builder.bin("fmul", value, builder.const(value.kind, 0.5))
     return builder.bin("fadd", builder.bin("fadd", half, bias), builder.cast("sitofp", number, value.kind))
@@ -285,9 +285,9 @@ def test_an_update_in_place_rides_on_the_product():
     # w -= 0.1 * x.T @ g, where the epilogue reads what it is about to overwrite.
     rng = np.random.default_rng(2)
 
-    def update(builder, value, batch, row, column, active, pointers):
-        place = builder.bin("add", builder.bin("mul", row, builder.const("i64", 50)), column)
-        old = builder.load(builder.gep(pointers[0], value.kind, place), value.kind, value.lanes, active)
+    def update(builder, value, spot, pointers):
+        place = builder.bin("add", spot.line, spot.column)
+        old = builder.load(builder.gep(pointers[0], value.kind, place), value.kind, value.lanes, spot.active)
         return builder.bin("fsub", old, builder.bin("fmul", value, builder.const(value.kind, 0.1)))
 
     for m in (83, 30, 5):
@@ -299,8 +299,8 @@ def test_an_update_in_place_rides_on_the_product():
         np.testing.assert_allclose(w, expected, rtol=1e-10, atol=1e-10)
 
 
-def add_row(builder, value, batch, row, column, active, pointers):
-    return builder.bin("fadd", value, builder.cast("sitofp", row, value.kind))
+def add_row(builder, value, spot, pointers):
+    return builder.bin("fadd", value, builder.cast("sitofp", spot.row, value.kind))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -362,3 +362,39 @@ def test_tiles_fit_the_registers_and_the_matrix():
             assert 1 <= rows <= min(m, 8)
             assert 1 <= vectors <= -(-n // lanes)
             assert rows * vectors + vectors + 1 + (not fma) <= min(registers, 31)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_is_done_in_registers_gives_the_same_bits(monkeypatch, target, kind):
+    monkeypatch.setattr(products, "_WORTH_CODE", 0)
+    make, dtype = Padded(11), KINDS[kind]
+    shapes = [(m, n, k) for m in (8, 41, 64) for n in (31, 64, 97, 160) for k in (1, 70, 530, 1100)]
+    rides = [Epilogue("update", 2, bias_and_update, light) for light in (True, False)]
+    module, listed, data = TARGETS[target](), [], []
+    for m, n, k in shapes:
+        a, b = make.matrix(dtype, (), m, k, m == 64), make.matrix(dtype, (), k, n, n == 97)
+        w, bias = make.rng.standard_normal((m, n)).astype(dtype), make.rng.standard_normal(n).astype(dtype)
+        for ride in rides:
+            listed.append(Product(kind, m, n, k, strides(a), strides(b), (n, 1), (), ride._replace(key=("u", ride.light))))
+            data.append((a, b, w.copy(), bias))
+    runs = compiled(listed, module)
+    assert "@whole." in module.text
+    for number in range(0, len(runs), 2):
+        results = []
+        for run, (a, b, w, bias) in zip(runs[number : number + 2], data[number : number + 2], strict=True):
+            old = w.copy()
+            results.append(run(a, b, w, bias, w))  # written over what is read
+        assert (results[0] == results[1]).all(), shapes[number // 2]
+        wide = [x.astype(np.float64) for x in (a, b, old, bias)]
+        sizes = abs(wide[0]) @ abs(wide[1]) + abs(wide[2]) + abs(wide[3])
+        expected = wide[2] - (0.1 * (wide[0] @ wide[1]) - wide[3])
+        assert (abs(results[0] - expected) <= (a.shape[1] + 4) * np.finfo(dtype).eps * sizes).all()
+
+
+def bias_and_update(builder, value, spot, pointers):
+    bias = builder.load(builder.gep(pointers[0], value.kind, spot.column), value.kind, value.lanes, spot.active)
+    place = builder.bin("add", spot.line, spot.column)
+    old = builder.load(builder.gep(pointers[1], value.kind, place), value.kind, value.lanes, spot.active)
+    step = builder.bin("fsub", builder.bin("fmul", value, builder.const(value.kind, 0.1)), bias)
+    return builder.bin("fsub", old, step)

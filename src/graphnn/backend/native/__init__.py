@@ -17,12 +17,11 @@ How its parts meet:
     - ``a, b, c``: pairs (row stride, column stride) in elements; any strides must work, also 0 and negative ones,
       and be fast where one of the two is 1
     - ``batch``: a tuple of (count, stride of a, stride of b, stride of c), the outermost first, empty for one product
-    - ``epilogue``: None or an `products.Epilogue` ``(key, pointers, emit)``: ``key`` is hashable and tells epilogues
-      apart, ``pointers`` is the number of further pointers, and ``emit(builder, value, batch, row, column, active,
-      pointers) -> Value`` is called for each vector of finished elements of c before it is stored: `value` holds
-      ``value.lanes`` neighbours of one row, of which the first `active` are inside the matrix, from ``column`` (i64
-      Value) on; ``batch`` is a list of i64 Values, one for each entry of ``product.batch``. What it gives is stored
-      in c; it may load and store by itself (``Builder.load(..., active)`` and ``store`` mask the end).
+    - ``epilogue``: None or an `products.Epilogue` ``(key, pointers, emit, light)``: ``key`` is hashable and tells
+      epilogues apart, ``pointers`` is the number of further pointers, and ``emit(builder, value, spot, pointers) -> Value``
+      is called for each vector of finished elements of c before it is stored: `value` holds ``value.lanes`` neighbours of
+      one row, and the `products.Spot` tells where they are. What it gives is stored in c; it may load and store by itself
+      (``Builder.load(..., spot.active)`` and ``store`` mask the end).
 
     m, n, k may be 1 or 0 (k = 0: c is filled with zeros, then the epilogue runs); the order of summation depends on
     the product alone, never on the number of threads.

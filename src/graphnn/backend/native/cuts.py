@@ -11,8 +11,27 @@ from typing import NamedTuple, TypeAlias
 from graphnn.backend.native import driver, pool
 from graphnn.backend.native.emit import BYTES, Builder, Module, Value
 
-Emit: TypeAlias = Callable[[Builder, Value, list[Value], Value, Value, int, list[str]], Value]
-"""``emit(builder, value, batch, row, column, active, pointers)`` gives what is stored."""
+
+class Spot(NamedTuple):
+    """Where a vector of finished elements of a product is.
+
+    Parameters
+    ----------
+    row, column : of its first element; rows of all axes are counted through
+    line : elements in the rows before
+    active : how many of its elements are inside the matrix
+    batch : the indices of the batch
+    """
+
+    row: Value
+    line: Value
+    column: Value
+    active: int
+    batch: tuple[Value, ...] = ()
+
+
+Emit: TypeAlias = Callable[[Builder, Value, Spot, list[str]], Value]
+"""``emit(builder, value, spot, pointers)`` gives what is stored."""
 
 _DEPTH = 512  # of a packed panel: it stays in the nearest caches
 _DOT_ROWS = 4  # of the left operand for which columns are not packed
@@ -30,11 +49,15 @@ _CHUNK = 600_000  # what a thread takes at once
 
 
 class Epilogue(NamedTuple):
-    """What happens to the elements of a product before they are stored; see the package's text."""
+    """What happens to the elements of a product before they are stored; see the package's text.
+
+    `light` tells that it takes a few instructions.
+    """
 
     key: Hashable
     pointers: int
     emit: Emit
+    light: bool = False
 
 
 class Product(NamedTuple):
@@ -137,7 +160,8 @@ class Plan:
         depth = math.prod(each[0] for each in p.depth) * p.k
         times = self.outer * math.prod(each[0] for each in p.batch)
         far = p.a[0] == 1 and abs(p.a[1]) * self.size >= 64
-        self.shape = choose(self.lanes, module.registers, module.fma, p.m, p.n, depth, times, 2 if far else 8)
+        widest = 8 if not far else 3 if p.n > 3 * self.lanes else 2  # rows are packed for two panels or more
+        self.shape = choose(self.lanes, module.registers, module.fma, p.m, p.n, depth, times, widest)
         # Few rows do not pay for packing what has its depth in neighbours.
         self.dots = (
             p.m <= _DOT_ROWS and p.a[1] == p.b[0] == 1 != p.b[1] and p.k >= 2 * self.lanes and not (p.rows or p.depth)

@@ -38,6 +38,7 @@ WORDS = (
     "rows",  # of a tile; m and the first row of the last tile, on the innermost axis
     "m",
     "last_row",
+    "n",  # columns
     "a_row",
     "a_step",
     "a_unit",  # bytes of a tile's rows where they are packed, 0 if they are not
@@ -67,7 +68,8 @@ WORDS = (
     "row",
     "loop",
 )
-VARIANT = (  # packed: 1 before the tiles, 2 by the first tile
+VARIANT = (  # packed: 1 before the tiles, 2 by the first tile; whole: the tile that stores what it makes itself, or null
+    "whole",
     "strip_row",
     "slot",
     "slots",  # of the strip, for each panel
@@ -90,6 +92,7 @@ _POINTERS = (
     "batch",
     "row",
     "loop",
+    "whole",
     "tile",
     "pack",
     "finish",
@@ -101,7 +104,7 @@ _POINTERS = (
 )
 FINISH = (
     "void @{}(ptr %pointers, ptr %c, ptr %strip, i64 %strip_row, i64 %row, i64 %rows, i64 %column, i64 %batch, i64 %active, "
-    "i64 %c_row, i64 %c_column)"
+    "i64 %c_row, i64 %c_column, i64 %n)"
 )
 """The head of the functions that store what is in the strip: from `row` on `rows` rows of `active` columns from `column` on."""
 
@@ -245,6 +248,7 @@ def _item_text(module: Module) -> str:
     builder = Builder(module)
     table = _Table(builder)
     zero, one = builder.const("i64", 0), builder.const("i64", 1)
+    yes, none = builder.const("i1", 1), Value("null", "ptr")
     for name, size in (("panel", PANEL_BYTES), ("strip", STRIP_BYTES)):
         builder.entry.append(f"%{name} = alloca [{size} x i8], align 64")
     a, b, c = (builder.load(builder.gep("%pointers", "ptr", place), "ptr").text for place in range(3))
@@ -323,7 +327,7 @@ def _item_text(module: Module) -> str:
             right = builder.select(packed, Value("%panel", "ptr"), Value(here_b, "ptr"))
             first_strides = builder.select(last, variant["first_strides_last"], variant["first_strides"])
             ends = builder.bin("and", final, builder.icmp("sgt", table["touch_rows"], zero))
-            finishes = builder.bin("and", final, builder.bin("xor", direct, builder.const("i1", 1)))
+            finishes = builder.bin("and", final, builder.bin("xor", direct, yes))
             with builder.loop(first, after) as unit:
                 outer, start, moves, base = tile_at(unit)
                 left = _moved(builder, here_a, moves[0], builder.bin("mul", base, table["a_row"]))
@@ -341,16 +345,31 @@ def _item_text(module: Module) -> str:
                 function = builder.select(packs, variant["first"], variant["tile"])
                 where = builder.select(packs, Value(here_b, "ptr"), right)
                 how = builder.select(packs, first_strides, strides)
-                _call(builder, function, [Value(left, "ptr"), where, aim, how, more, Value("%panel", "ptr")])
-                with builder.when(finishes):
+                flat = builder.bin("add", builder.bin("mul", outer, table["m"]), start)
+                column = builder.bin("mul", panel, table["width"])
+                # A tile that begins earlier than its first row would do rows twice.
+                fits = builder.bin("and", builder.icmp("eq", base, start), builder.bin("xor", packs, yes))
+                whole = builder.bin("and", fits, builder.bin("and", final, builder.icmp("ne", variant["whole"], none)))
+                with builder.when(whole):
+                    given = [
+                        Value(left, "ptr"),
+                        where,
+                        aim,
+                        how,
+                        more,
+                        Value("%pointers", "ptr"),
+                        Value(straight, "ptr"),
+                    ]
+                    _call(builder, variant["whole"], [*given, table["c_row"], flat, column, table["n"]])
+                with builder.when(builder.bin("xor", whole, yes)):
+                    _call(builder, function, [Value(left, "ptr"), where, aim, how, more, Value("%panel", "ptr")])
+                with builder.when(builder.bin("and", finishes, builder.bin("xor", whole, yes))):
                     inside = builder.intrinsic("smin", table["rows"], builder.bin("sub", table["m"], start))
                     shift = builder.bin("mul", builder.bin("sub", start, base), variant["strip_row"])
                     at_c = _moved(builder, there, builder.bin("mul", start, table["c_row"]))
-                    flat = builder.bin("add", builder.bin("mul", outer, table["m"]), start)
-                    column = builder.bin("mul", panel, table["width"])
                     given = [Value("%pointers", "ptr"), Value(at_c, "ptr"), Value(_moved(builder, slot, shift), "ptr")]
                     given += [variant["strip_row"], flat, inside, column, batch, variant["active"]]
-                    _call(builder, variant["finish"], [*given, table["c_row"], table["c_column"]])
+                    _call(builder, variant["finish"], [*given, table["c_row"], table["c_column"], table["n"]])
     with builder.when(packs_rows):
         builder.line(f"call void @give_room(ptr {rows_at})")
     builder.line("ret void")

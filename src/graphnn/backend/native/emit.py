@@ -109,14 +109,14 @@ class Builder:
     """Writes the body of one function.
 
     Pure instructions with equal operands are written once for each loop body, so callers may ask for the same value
-    as often as they like.
+    as often as they like. The numbers of names begin after `names`.
     """
 
-    def __init__(self, module: Module) -> None:
+    def __init__(self, module: Module, names: int = 0) -> None:
         self.module = module
         self.lines: list[str] = []
         self.entry: list[str] = []  # allocas: they stand at the top
-        self._count = 0
+        self._count = names
         self._known: list[dict[Any, Value]] = [{}]
         self.block = "entry"
 

@@ -8,15 +8,20 @@ from typing import Any, NamedTuple
 from graphnn.backend.native.emit import Builder, Module, Value
 from graphnn.backend.native.items import Access, Item, Kernel, Sizes, refine, spread
 from graphnn.backend.native.layout import is_literal
-from graphnn.backend.native.products import Epilogue, Product, emit_product
+from graphnn.backend.native.products import Epilogue, Product, Spot, emit_product
 from graphnn.backend.native.regions import Group, Regions, plain, same_place
 
 _MOST = 12  # items that ride on a product: more would not fit into registers
+_LIGHT = 6  # items, at most, of what is done while the sums are still in registers
 _ARRAYS = 4  # that they read and write: a tile walks through a few columns of each, a loop nest through whole rows
 
 
+_LINE = -1
+"""The stride of rows that lie as those of the product do. Its number is no part of the code, which products so share."""
+
+
 class _Place(NamedTuple):
-    """Where an array is read or written: pointer, offset, and strides for rows and columns."""
+    """Where an array is read or written: pointer, offset, and strides for rows (or `_LINE`) and columns."""
 
     pointer: int
     kind: str
@@ -139,7 +144,8 @@ def kernel_of_product(module: Module, group: Group) -> Kernel:
                 operands.append((other.kind, other.value.tobytes()))
             else:
                 pointer = pointers.setdefault(other, len(pointers))
-                place = _Place(pointer, other.kind, access.offset, *strides[item, number])
+                row, column = strides[item, number]
+                place = _Place(pointer, other.kind, access.offset, _LINE if row == product.n else row, column)
                 reads[item, number] = place
                 operands.append(place)
         key.append((item.key, item.kind, numbers[item], item.stored, tuple(operands)))
@@ -147,11 +153,9 @@ def kernel_of_product(module: Module, group: Group) -> Kernel:
     for item in riders:
         if item.stored and item is not target:
             pointer = pointers[item] = len(pointers)
-            writes[item] = _Place(pointer, item.kind, 0, product.n, 1)
+            writes[item] = _Place(pointer, item.kind, 0, _LINE, 1)
 
-    def emit(
-        b: Builder, value: Value, batch: list[Value], row: Value, column: Value, active: int, given: list[str]
-    ) -> Value:
+    def emit(b: Builder, value: Value, spot: Spot, given: list[str]) -> Value:
         known = {own: value}
 
         def operand(item: Item, number: int, access: Access) -> Value:
@@ -160,18 +164,19 @@ def kernel_of_product(module: Module, group: Group) -> Kernel:
                 return known[other]
             if is_literal(other):
                 return b.const(other.kind, other.value.reshape(()).item())
-            return _load(b, reads[item, number], row, column, value.lanes, active, given)
+            return _load(b, reads[item, number], spot, value.lanes, given)
 
         for item in riders:
             assert item.emit is not None
             known[item] = item.emit(b, *[operand(item, i, a) for i, a in enumerate(item.operands)])
         # Everything is read before anything is stored: a result may lie where an operand does.
         for item, place in writes.items():
-            address = _address(b, place, row, column, given)
-            b.store(b.splat(known[item], value.lanes), address, active)
+            address = _address(b, place, spot, given)
+            b.store(b.splat(known[item], value.lanes), address, spot.active)
         return b.splat(known[target], value.lanes)
 
-    ride = Epilogue(tuple(key), len(pointers), emit)
+    light = len(riders) <= _LIGHT and not any(getattr(item.emit, "dear", False) for item in riders)
+    ride = Epilogue(tuple(key), len(pointers), emit, light)
     name = emit_product(module, product._replace(epilogue=ride))
     assert own.kernel is not None
     first = own.operands
@@ -179,18 +184,19 @@ def kernel_of_product(module: Module, group: Group) -> Kernel:
     return Kernel(name, (*operands, (target, 0), None, *[(item, 0) for item in pointers]))
 
 
-def _address(b: Builder, place: _Place, row: Value, column: Value, given: list[str]) -> str:
+def _address(b: Builder, place: _Place, spot: Spot, given: list[str]) -> str:
     index = b.const("i64", place.offset)
-    for stride, here in ((place.row, row), (place.column, column)):
+    row = (1, spot.line) if place.row == _LINE else (place.row, spot.row)
+    for stride, here in (row, (place.column, spot.column)):
         if stride:
             index = b.bin("add", index, b.bin("mul", here, b.const("i64", stride)))
     return b.gep(given[place.pointer], place.kind, index)
 
 
-def _load(b: Builder, place: _Place, row: Value, column: Value, lanes: int, active: int, given: list[str]) -> Value:
-    address = _address(b, place, row, column, given)
+def _load(b: Builder, place: _Place, spot: Spot, lanes: int, given: list[str]) -> Value:
+    address = _address(b, place, spot, given)
     if place.column == 0 or lanes == 1:
         return b.load(address, place.kind)
     if place.column == 1:
-        return b.load(address, place.kind, lanes, active)
-    return b.gather(address, place.kind, lanes, place.column, active)
+        return b.load(address, place.kind, lanes, spot.active)
+    return b.gather(address, place.kind, lanes, place.column, spot.active)

@@ -25,7 +25,7 @@ _KINDS: dict[str, tuple[str, Callable[..., str]]] = {
     "pack_rows": (_PACK, packing.rows_text),
     "pack_columns": (_PACK, packing.columns_text),
     "pack_left": ("ptr, i64, ptr, i64, i64, i64, i64", packing.left_text),
-    "store": ("ptr, ptr, ptr, i64, i64, i64, i64, i64, i64, i64, i64", driver.store_text),
+    "store": ("ptr, ptr, ptr, i64, i64, i64, i64, i64, i64, i64, i64, i64", driver.store_text),
     "touch": ("ptr, i64, i64, i64", driver.touch_text),
     "run": ("ptr, ptr", driver.run_text),
 }

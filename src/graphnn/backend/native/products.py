@@ -12,14 +12,17 @@ import math
 from collections.abc import Sequence
 
 from graphnn.backend.native import driver, kernels, streaming
-from graphnn.backend.native.cuts import FEW, Emit, Epilogue, Plan, Product
+from graphnn.backend.native.cuts import FEW, Emit, Epilogue, Plan, Product, Spot
 from graphnn.backend.native.emit import Builder, Module, Value
-from graphnn.backend.native.tile import Strides
+from graphnn.backend.native.tile import Strides, pointers_of, whole_text
 
-__all__ = ["Epilogue", "Product", "emit_product", "scratch_bytes"]
+__all__ = ["Epilogue", "Product", "Spot", "emit_product", "scratch_bytes"]
 
 _IN_PLACE = 128 * 1024  # bytes of it for which more do
 _DEEP = 8_000_000  # multiplications and additions that are worth being summed in parts
+_WORTH_CODE, _SHALLOW = 4_000_000, 600
+"""Multiplications and additions, and the depth of a block, for which tiles that do the epilogue themselves are compiled: each
+saves some hundred cycles, which is nothing beside a deep sum."""
 _PARTS_BYTES = 96 * 1024  # of the parts, which lie on the stack
 
 
@@ -76,14 +79,12 @@ def _turned(product: Product) -> Product:
 
 
 def _turned_epilogue(emit: Emit) -> Emit:
-    def one_by_one(
-        builder: Builder, value: Value, batch: list[Value], row: Value, column: Value, active: int, pointers: list[str]
-    ) -> Value:
+    def one_by_one(builder: Builder, value: Value, spot: Spot, pointers: list[str]) -> Value:
         made = value
-        for lane in range(active):
-            place = builder.bin("add", column, builder.const("i64", lane))
+        for lane in range(spot.active):
+            place = builder.bin("add", spot.column, builder.const("i64", lane))
             one = builder.extract(value, lane) if value.lanes > 1 else value
-            one = emit(builder, one, batch, place, row, 1, pointers)
+            one = emit(builder, one, Spot(place, place, spot.row, 1, spot.batch), pointers)
             made = builder.insert(made, one, lane) if value.lanes > 1 else one
         return made
 
@@ -177,7 +178,9 @@ def _add_up(builder: Builder, p: Product, count: int, further: list[str]) -> Non
             ]
             value = functools.reduce(lambda x, y: builder.bin("fadd", x, y), parts)
             if p.epilogue is not None:
-                value = p.epilogue.emit(builder, value, [], flat, builder.const("i64", first), inside, further)
+                line = builder.bin("mul", flat, builder.const("i64", p.n))
+                spot = Spot(flat, line, builder.const("i64", first), inside)
+                value = p.epilogue.emit(builder, value, spot, further)
             _store(builder, value, builder.gep(target, p.kind, first * p.c[1]), p.c[1], inside)
 
 
@@ -230,6 +233,7 @@ def _table(module: Module, p: Product, name: str) -> str:
         "per_outer": plan.per_outer,
         "rows": plan.shape.rows,
         "m": p.m,
+        "n": p.n,
         "last_row": p.m - plan.shape.rows,
         "a_row": p.a[0] * size,
         "a_step": p.a[1] * size,
@@ -300,8 +304,11 @@ def _variant(module: Module, p: Product, plan: Plan, vectors: int, active: int, 
     if p.epilogue is None:
         finish = kernels.declare(module, "store", p.kind)
     else:
-        finish = "@" + module.once((name, "finish", active), lambda made: _finish_text(module, p, made, active))
+        counts = tuple([each[0] for each in p.batch])
+        key = ("finish", p.kind, p.epilogue.key, p.epilogue.pointers, counts, p.c[1], active)
+        finish = "@" + module.once(key, lambda made: _finish_text(module, p, made, active))
     return {
+        "whole": _whole(module, p, plan, vectors) if whole else "null",
         "strip_row": strip_row,
         "slot": 0 if plan.once else rows * strip_row,
         "slots": 0 if plan.once else plan.row_units * rows * plan.width * size,
@@ -336,13 +343,22 @@ def _strides(module: Module, p: Product, plan: Plan, b_row: int, packed: bool, t
     return found
 
 
+def _whole(module: Module, p: Product, plan: Plan, vectors: int) -> str:
+    """The tile of whole panels that does the epilogue by itself, where that is worth the code; else null."""
+    light = p.epilogue is not None and p.epilogue.light and not p.batch and p.c[1] == 1 and not plan.dots
+    if not light or p.work < _WORTH_CODE or plan.steps > _SHALLOW:
+        return "null"
+    assert p.epilogue is not None
+    rows, emit, pointers = plan.shape.rows, p.epilogue.emit, p.epilogue.pointers
+    key = ("whole", p.kind, p.epilogue.key, pointers, rows, vectors)
+    return "@" + module.once(key, lambda name: whole_text(module, name, p.kind, rows, vectors, pointers, emit))
+
+
 def _finish_text(module: Module, p: Product, name: str, active: int) -> str:
-    """Run the epilogue over some rows of the strip, and store what it gives."""
+    """Run the epilogue over some rows of the strip, and store what it gives; all products with the same epilogue share it."""
     assert p.epilogue is not None
     builder, lanes = Builder(module), module.lanes(p.kind)
-    pointers = []
-    for place in range(p.epilogue.pointers):
-        pointers.append(builder.load(builder.gep("%pointers", "ptr", 4 + place), "ptr").text)
+    pointers = pointers_of(builder, p.epilogue.pointers)
     batch: list[Value] = []
     rest = Value("%batch", "i64")
     for each in reversed(p.batch[1:]):
@@ -353,12 +369,13 @@ def _finish_text(module: Module, p: Product, name: str, active: int) -> str:
     with builder.loop(builder.const("i64", 0), Value("%rows", "i64")) as step:
         row = builder.bin("add", Value("%row", "i64"), step)
         source = builder.gep("%strip", "i8", builder.bin("mul", step, Value("%strip_row", "i64")))
-        target = builder.gep("%c", p.kind, builder.bin("mul", step, builder.const("i64", p.c[0])))
+        target = builder.gep("%c", "i8", builder.bin("mul", step, Value("%c_row", "i64")))
+        line = builder.bin("mul", row, Value("%n", "i64"))
         for first in range(0, active, lanes):
             inside = min(lanes, active - first)
             value = builder.load(builder.gep(source, p.kind, first), p.kind, lanes)
             column = builder.bin("add", Value("%column", "i64"), builder.const("i64", first))
-            value = p.epilogue.emit(builder, value, batch, row, column, inside, pointers)
+            value = p.epilogue.emit(builder, value, Spot(row, line, column, inside, tuple(batch)), pointers)
             _store(builder, value, builder.gep(target, p.kind, first * p.c[1]), p.c[1], inside)
     builder.line("ret void")
     return builder.function("define internal " + driver.FINISH.format(name))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
 from graphnn.backend.native import pool
-from graphnn.backend.native.cuts import FEW, Product
+from graphnn.backend.native.cuts import FEW, Product, Spot
 from graphnn.backend.native.emit import BYTES, Builder, Module, Value
 
 _LARGE = 3 << 19  # bytes of a matrix that is in no near cache
@@ -165,7 +165,8 @@ class _Streaming:
                     other = b.gep(place, p.kind, part * p.m * self.padded)
                     value = b.bin("fadd", value, b.load(other, p.kind, self.lanes))
                 if p.epilogue is not None:
-                    value = p.epilogue.emit(b, value, [], b.const("i64", i), column, active, list(further))
+                    spot = Spot(b.const("i64", i), b.const("i64", i * p.n), column, active)
+                    value = p.epilogue.emit(b, value, spot, list(further))
                 b.store(value, b.gep(b.gep(target, p.kind, i * p.c[0]), p.kind, column), active)
 
             self._along(b, first, end, last, vector)

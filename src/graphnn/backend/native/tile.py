@@ -9,10 +9,19 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from graphnn.backend.native.emit import BYTES, Module, type_text
+from graphnn.backend.native.cuts import Emit, Spot
+from graphnn.backend.native.emit import BYTES, Builder, Module, Value, type_text
 
 _AHEAD = 24
 """Steps of the depth, for which a tile that packs asks before it reads them."""
+
+
+_WHOLE = ("c_top", "c_left", "c_columns", "c_row")
+WHOLE = (
+    "void @{}(ptr %a, ptr %b, ptr %t, ptr noalias %s, i1 %more, ptr %pointers, ptr %c, i64 %c_row, i64 %c_top, "
+    "i64 %c_left, i64 %c_columns)"
+)
+"""The head of a tile with an epilogue of its own."""
 
 
 class Strides(NamedTuple):
@@ -54,12 +63,47 @@ def tile_text(module: Module, name: str, kind: str, rows: int, vectors: int, pac
     `packs` also copies what it reads of b, row after row, to where the next tiles read it: so it computes while it waits for
     memory.
     """
+    vector = type_text(kind, module.lanes(kind))
+    lines = [f"define void @{name}(ptr %a, ptr %b, ptr %t, ptr noalias %s, i1 %more, ptr %to) {{\nentry:"]
+    lines += _sums(module, kind, rows, vectors, packs)
+    for i in range(rows):
+        for j in range(vectors):
+            lines.append(f"%w{i}.{j} = getelementptr {vector}, ptr %t{i}, i64 {j}")
+            lines.append(f"store {vector} %n{i}.{j}, ptr %w{i}.{j}, align {BYTES[kind]}")
+    return "\n".join([*lines, "ret void\n}"])
+
+
+def whole_text(module: Module, name: str, kind: str, rows: int, vectors: int, pointers: int, emit: Emit) -> str:
+    """A tile with the head `WHOLE`, which does the epilogue to the sums while they are in registers, and stores what it gives.
+
+    t holds the sums of earlier blocks, if there are more; the result goes to c, which is in row c_top and column c_left of a
+    matrix with rows of c_columns.
+    """
+    b, lanes, size = Builder(module, 1000), module.lanes(kind), BYTES[kind]
+    b.lines += _sums(module, kind, rows, vectors, 0)
+    given, (first, column, n, c_row) = pointers_of(b, pointers), (Value(f"%{x}", "i64") for x in _WHOLE)
+    for i in range(rows):
+        row = b.bin("add", first, b.const("i64", i))
+        line, target = b.bin("mul", row, n), b.gep("%c", "i8", b.bin("mul", c_row, b.const("i64", i)))
+        for j in range(vectors):
+            spot = Spot(row, line, b.bin("add", column, b.const("i64", j * lanes)), lanes)
+            b.store(emit(b, Value(f"%n{i}.{j}", kind, lanes), spot, given), b.gep(target, "i8", j * lanes * size))
+    b.line("ret void")
+    return b.function("define internal " + WHOLE.format(name))
+
+
+def pointers_of(builder: Builder, count: int) -> list[str]:
+    """The pointers of an epilogue, which stand behind those of the product."""
+    return [builder.load(builder.gep("%pointers", "ptr", 4 + place), "ptr").text for place in range(count)]
+
+
+def _sums(module: Module, kind: str, rows: int, vectors: int, packs: int) -> list[str]:
+    """The instructions of a tile up to its sums, ``%n0.0``, ``%n0.1`` ..."""
     lanes, size = module.lanes(kind), BYTES[kind]
     vector = type_text(kind, lanes)
     grid = [(i, j) for i in range(rows) for j in range(vectors)]
     lines: list[str] = []
     put = lines.append
-    put(f"define void @{name}(ptr %a, ptr %b, ptr %t, ptr noalias %s, i1 %more, ptr %to) {{\nentry:")
     for place, what in enumerate(Strides._fields):
         put(f"%s.{what} = getelementptr i64, ptr %s, i64 {place}\n%{what} = load i64, ptr %s.{what}")
     for i in range(rows):
@@ -124,11 +168,7 @@ def tile_text(module: Module, name: str, kind: str, rows: int, vectors: int, pac
     for g in groups:
         put(f"%pa{g}.2 = getelementptr i8, ptr %pa{g}.1, i64 %jump")
     put("br i1 %again, label %loop, label %out\nout:")
-    for i, j in grid:
-        put(f"%w{i}.{j} = getelementptr {vector}, ptr %t{i}, i64 {j}")
-        put(f"store {vector} %n{i}.{j}, ptr %w{i}.{j}, align {size}")
-    put("ret void\n}")
-    return "\n".join(lines)
+    return lines
 
 
 def _apart(name: str, value: str) -> str:
