@@ -62,6 +62,20 @@ def test_working_loads_nothing_slow_either():
     )
 
 
+def test_losses_and_optimisers_load_no_layers():
+    loaded = fresh("""
+        import sys
+        import graphnn as gn
+        w = gn.parameter("w", [1.0, 2.0])
+        gn.optim.SGD(0.1).updates(gn.losses.mse(w, [0.0, 0.0]))
+        print(*[name for name in sys.modules if name.startswith("graphnn.nn.")])
+        print(all(hasattr(gn.nn, name) for name in dir(gn.nn)), set(gn.nn.__all__) <= set(dir(gn.nn)))
+    """).splitlines()
+    files = {name.removeprefix("graphnn.nn.") for name in loaded[0].split()}
+    assert files <= {"module", "calls", "declared", "elsewhere"}
+    assert loaded[1] == "True True"
+
+
 def test_all_names_resolve():
     names = dir(gn)
     assert len(names) == len(set(names)) > 120

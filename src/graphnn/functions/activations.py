@@ -32,7 +32,7 @@ def relu(x: Operand, /) -> Node:
 
 @relu.rule
 def _(g: Node, x: Node, *, out: Node) -> tuple[Cotangent, ...]:
-    return (Masked(g, x > 0),)
+    return (Masked(g, out > 0),)
 
 
 @composite(latex=r"\operatorname{{leaky\_relu}}\left({0}\right)", elementwise=True)

@@ -42,19 +42,24 @@ def recompute(items: Sequence[Item], regions: Regions) -> list[Item] | None:
 def _cut(group: Group, readers: dict[Item, list[tuple[Item, int]]], before: dict[Item, list[Item]]) -> None:
     inside = set(group.items)
     wanted: list[Item] = []  # what could be computed again by all that read it outside
-    kept: set[Item] = set()  # what is stored whatever happens
+    kept: dict[Item, int] = {}  # what is stored whatever happens, and its last reader
     for item in group.items:
         outside = [(r, n) for r, n in readers.get(item, ()) if r not in inside]
         if item.output >= 0 or not all(_may_compute(reader, reader.operands[n]) for reader, n in outside):
-            kept.add(item)
+            kept[item] = max([reader.index for reader, _ in outside], default=-1)
         elif outside:
             wanted.append(item)
-    if sum(item.bytes for item in wanted) < _LEAST_BYTES:
+    if not wanted or sum(item.bytes for item in wanted) < _LEAST_BYTES:
         return
+    when = min(reader.index for item in wanted for reader, _ in readers[item] if reader not in inside)
 
     def weight(item: Item) -> int:
+        if item in kept:
+            # Read elsewhere at about that time, as an activation by the product that gives the gradient of the weights,
+            # it is there then, and in the caches.
+            return 0 if 2 * kept[item] > when + item.index else item.bytes
         if item in inside:
-            return item.bytes * (1 if item in kept else 2)
+            return item.bytes * 2
         rides = isinstance(item.key, Product) and all(reader in inside for reader, _ in readers[item])
         return item.bytes * (2 if rides else 1)
 
@@ -78,7 +83,7 @@ def _cut(group: Group, readers: dict[Item, list[tuple[Item, int]]], before: dict
             if reader not in inside:
                 assert reader.group is not None
                 families.setdefault(find(reader.group), []).append((reader, number))
-    stop = cut | kept
+    stop = cut | kept.keys()
     cost = 0.0
     for pairs in families.values():
         for item in _computed({reader.operands[n].item for reader, n in pairs}, inside, stop):

@@ -23,13 +23,14 @@ _SEARCH = 64  # how many groups are looked at to find out whether one depends on
 class Group:
     """Items that are computed in one loop nest; or one item that is computed by a kernel of its own."""
 
-    __slots__ = ("closed", "domain", "index", "into", "items", "needs", "reduced", "rows")
+    __slots__ = ("closed", "domain", "index", "into", "items", "needed", "needs", "reduced", "rows")
 
     def __init__(self, index: int, domain: Sizes, reduced: tuple[bool, ...] | None, closed: bool = False) -> None:
         self.index, self.domain, self.reduced, self.closed = index, domain, reduced, closed
         self.items: list[Item] = []
         self.rows: set[Item] = set()  # the row items among them, reductions too
         self.needs: set[Group] = set()
+        self.needed = False  # by another one
         self.into: Group | None = None  # where its items went
 
     @property
@@ -82,7 +83,10 @@ class Regions:
             joined = self._new(item)
         item.group = joined
         joined.items.append(item)
-        joined.needs.update(g for g in map(find, sources) if g is not joined)
+        for group in map(find, sources):
+            if group is not joined:
+                joined.needs.add(group)
+                group.needed = True
 
     def undo(self) -> None:
         """Make items as they were before they were put into groups."""
@@ -136,6 +140,7 @@ class Regions:
         group.items = sorted([*group.items, *other.items], key=lambda item: item.index)
         group.domain, group.reduced, group.rows = both.domain, both.reduced, both.rows
         group.needs |= other.needs
+        group.needed |= other.needed
         del self.groups[other]
 
     def join(self, group: Group, other: Group) -> None:
@@ -235,6 +240,8 @@ def find(group: Group) -> Group:
 
 def _reaches(start: Group, target: Group) -> bool:
     """Whether `start` depends on `target`; also True where finding out would take long."""
+    if not target.needed:  # as one that was just made, however deep the graph is
+        return False
     seen, stack = {start}, [start]
     while stack:
         for need in stack.pop().needs:
