@@ -69,12 +69,13 @@ class Module:
 
     `vector_bytes` is the width of the vector registers it is made for, `registers` their number; `fma` tells whether a
     fused multiply-add is fast, `splat` whether this LLVM knows the short form of a constant vector (from LLVM 19 on).
+    `bodies` are the texts of functions and constants in the order in which they were emitted.
     """
 
     def __init__(self, vector_bytes: int = 16, registers: int = 16, fma: bool = False, splat: bool = False) -> None:
         self.vector_bytes, self.registers, self.fma, self.splat = vector_bytes, registers, fma, splat
         self.functions: dict[Hashable, str] = {}
-        self._bodies: list[str] = []
+        self.bodies: list[str] = []
         self._declared: dict[str, None] = {}
         self.stoppable = True  # whether what is emitted now may be stopped half-way; see interrupts.py
 
@@ -88,7 +89,7 @@ class Module:
         if name is None:
             what = key[0] if isinstance(key, tuple) and key and isinstance(key[0], str) else "f"
             name = self.functions[key] = f"{what}.{len(self.functions)}"
-            self._bodies.append(make(name))
+            self.bodies.append(make(name))
         return name
 
     def declare(self, line: str) -> None:
@@ -97,12 +98,17 @@ class Module:
 
     def add(self, text: str) -> None:
         """Add the text of a function that nobody asks for again."""
-        self._bodies.append(text)
+        self.bodies.append(text)
+
+    @property
+    def declarations(self) -> list[str]:
+        """A line for each function that others define."""
+        return list(self._declared)
 
     @property
     def text(self) -> str:
         """The module."""
-        return "\n".join([*self._declared, *self._bodies, ""])
+        return "\n".join([*self._declared, *self.bodies, ""])
 
 
 class Builder:

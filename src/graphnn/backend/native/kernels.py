@@ -11,7 +11,7 @@ import ctypes
 import os
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from graphnn.backend.native import driver, interrupts, jit, packing, pool, tile
@@ -69,9 +69,9 @@ def link(text: str) -> None:
                     _linked.add(each)
 
 
-def prepare(text: str) -> None:
-    """Make the object code of a module and of the kernels that it mentions at the same time, as far as it is missing."""
-    modules: dict[tuple[str, int, bool], None] = {(text, 1, True): None}
+def prepare(text: str, parts: Sequence[tuple[str, int, bool]]) -> None:
+    """Make the missing object code of the parts of a text, and of the kernels that it mentions, at the same time."""
+    modules = dict.fromkeys(parts)
     for name in dict.fromkeys(_NAME.findall(text)):
         if name not in _linked:
             _, code, level = _module_with(name)
