@@ -132,6 +132,8 @@ class Plan:
         self.template = np.zeros(len(self.places) + 1, np.uint64)
         for item, array in program.fixed.items():
             self.template[self.places[item]] = array.ctypes.data
+        for slot, rows in program.rows.items():
+            self.template[slot] = rows.ctypes.data
         call = None
         # An input that is not used may have a size that nothing tells.
         known = all(isinstance(n, int) for item in given for n in item.shape)
