@@ -1,9 +1,10 @@
 """Functions that call kernels one after the other: as code, or as data where there are many.
 
 As code a thousand layers are thousands of calls, and LLVM takes most of its time for them; as data they are there at once,
-and a loop reads which kernel comes next, and where its arrays lie. A row holds the number of a function, how many bytes there are to the next row (0: this is the last one), and for each
-pointer of the kernel a slot of the table and what to add to the address in it, in bytes. Where the kernel may fail, the
-last word is what the function then returns. There is one small function for each kernel, which reads all this from the row.
+and a loop reads which kernel comes next, and where its arrays lie. A row holds the number of a function, how many bytes
+there are to the next row (0: this is the last one), and for each pointer of the kernel a slot of the table and what to
+add to the address in it, in bytes. Where the kernel may fail, the last word is what the function then returns. There is
+one small function for each kernel, which reads all this from the row.
 """
 
 from __future__ import annotations
