@@ -71,3 +71,16 @@ def _run(monkeypatch, where, name, value):
     f, x = _network()
     losses = [f(x) for _ in range(3)]
     return [*losses, *[variable.value for variable in f.updates]]
+
+
+def test_equal_functions_are_emitted_once_under_one_name():
+    made = module()
+    text = "define internal i32 @{0}() {{\nret i32 {1}\n}}"
+    names = [made.once(("f", i), lambda name, i=i: text.format(name, i % 2)) for i in range(4)]
+    assert names == ["f.0", "f.1", "f.0", "f.1"]
+    assert len(made.bodies) == 2
+    # Names that begin with its own are others.
+    inner = "define internal i32 @{0}() {{\n%x = call i32 @{0}{1}()\nret i32 %x\n}}"
+    one, other = (made.once(("g", i), lambda name, i=i: inner.format(name, ".part" if i else "1")) for i in range(2))
+    third = made.once(("g", 2), lambda name: inner.format(name, ".part"))
+    assert len({one, other, third}) == 3

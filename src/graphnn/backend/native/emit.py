@@ -7,6 +7,7 @@ the text of a module is also what the cache on disk is keyed by. Nothing here ne
 from __future__ import annotations
 
 import functools
+import re
 import struct
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
@@ -76,6 +77,7 @@ class Module:
         self.vector_bytes, self.registers, self.fma, self.splat = vector_bytes, registers, fma, splat
         self.functions: dict[Hashable, str] = {}
         self.bodies: list[str] = []
+        self._texts: dict[str, str] = {}
         self._declared: dict[str, None] = {}
         self.stoppable = True  # whether what is emitted now may be stopped half-way; see interrupts.py
 
@@ -84,12 +86,20 @@ class Module:
         return max(1, self.vector_bytes // BYTES[kind])
 
     def once(self, key: Hashable, make: Callable[[str], str]) -> str:
-        """The name of the function of this key; ``make(name)`` gives its text when it is asked for the first time."""
+        """The name of the function of this key; ``make(name)`` gives its text when it is asked for the first time.
+
+        Keys say more than the code does, as all sizes of a product: functions that turn out to be equal are one.
+        """
         name = self.functions.get(key)
         if name is None:
             what = key[0] if isinstance(key, tuple) and key and isinstance(key[0], str) else "f"
             name = self.functions[key] = f"{what}.{len(self.functions)}"
-            self.bodies.append(make(name))
+            text = make(name)
+            first = self._texts.setdefault(re.sub(rf"@{re.escape(name)}(?![\w.])", "@", text), name)
+            if first == name:
+                self.bodies.append(text)
+            else:
+                name = self.functions[key] = first
         return name
 
     def declare(self, line: str) -> None:
