@@ -31,7 +31,8 @@ def absorb(regions: Regions) -> None:
     for group in regions.groups:
         for item in group.items:
             for access in item.operands:
-                readers.setdefault(access.item, {})[group] = None
+                if isinstance(access.item.key, Product):
+                    readers.setdefault(access.item, {})[group] = None
     for group in list(regions.groups):
         item = group.items[0]
         reading = list(readers.get(item, ()))

@@ -45,6 +45,7 @@ class Program:
     read : the slots that its functions read
     checked : the items whose kernels may fail, by the number (from 1) that a function then returns
     fixed : the constants that have slots
+    nanoseconds : how long it takes, roughly
     rows : the calls that are data, by the slots that point to them
     """
 
@@ -58,6 +59,7 @@ class Program:
             regions = _regions(self.items)
         absorb(regions)
         self.groups, self.in_place = regions.write_over(updated)
+        self.nanoseconds = sum(map(_nanoseconds, self.groups))
         if self.nanoseconds > interrupts.PATIENCE:
             self._keep_stoppable()
         _mark_stored(self.groups)
@@ -99,11 +101,6 @@ class Program:
         """The slot of an item; a new one if it has none."""
         return self.places.setdefault(item, len(self.places) + 1)
 
-    @property
-    def nanoseconds(self) -> float:
-        """How long it takes, roughly."""
-        return sum(map(_nanoseconds, self.groups))
-
     def _keep_stoppable(self) -> None:
         """Have new arrays made for small results, the earliest first, so that they do not end what may be stopped."""
         spare = MOST_RESULTS - (len(self.ends) - len(self.in_place))
@@ -119,7 +116,7 @@ class Program:
         Long ones ask now and then whether to stop, until a variable is written over: it would be left half-way.
         """
         calls: list[Call] = []
-        since = 0.0
+        since, long = 0.0, self.nanoseconds > interrupts.PATIENCE
         for group in self.groups:
             if since > interrupts.PATIENCE and module.stoppable:
                 module.declare(interrupts.DECLARATION)
@@ -127,7 +124,7 @@ class Program:
                 since = 0.0
             if not self.in_place.isdisjoint(group.items):
                 module.stoppable = False
-            since += _nanoseconds(group)
+            since += _nanoseconds(group) if long else 0.0
             if group.items[0].role == "host":
                 self._end(module, prefix, calls)
                 self.steps.append(group.items[0])
