@@ -8,7 +8,7 @@ so that its code is what it would be in one module with all others; plain number
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from graphnn.backend.native.emit import Module
@@ -18,6 +18,7 @@ _LENGTH = 40_000
 _DEFINED = re.compile(r"^(?:define [^@\n]*@([\w.]+)\(|@([\w.]+) = )", re.MULTILINE)
 _NAMED = re.compile(r"@([\w.]+)")
 _CALLS = re.compile(r"segment\d|call$")
+_ROWS = re.compile(r"segment\d+\.(?:rows|call|kernels)\b")  # what rows.py makes runs once for each kernel
 
 
 class Part(NamedTuple):
@@ -37,11 +38,12 @@ class _Body:
         self.mentions = dict.fromkeys(_NAMED.findall(text))
         for name in self.defines:
             del self.mentions[name]
-        self.calls = bool(_CALLS.match(self.defines[0]))
+        self.rows = bool(_ROWS.match(self.defines[0]))
+        self.calls = bool(_CALLS.match(self.defines[0])) and not self.rows
         self.numbers = not self.mentions and text.startswith("@") and " = internal constant " in text
 
     def shown(self, entries: Mapping[str, str]) -> str:
-        """Its text, with the names that the calls mention for all to find."""
+        """Its text, with the names that other parts mention for all to find."""
         text = self.text
         for name in self.defines:
             if name in entries:
@@ -60,15 +62,28 @@ def parts(module: Module) -> list[Part]:
     bodies = [_Body(text) for text in module.bodies]
     known = {name: body for body in bodies for name in body.defines}
     declared = {_NAMED.findall(line)[0]: line for line in module.declarations}
-    calls = [body for body in bodies if body.calls]
-    outside = {name: known[name] for body in calls for name in body.mentions if name in known}
-    entries = {name: body.head(name) for name, body in outside.items() if not body.calls}
-    made = [Part(_text(share, known, declared, entries)) for share in _shares(bodies, known)]
-    heads = [f"declare {head}" for head in entries.values()]
-    return [*made, Part("\n".join([*heads, _text(calls, {}, declared, {})]), 0, False)]
+    shares = _shares([body for body in bodies if not body.calls and not body.rows and not body.numbers], known)
+    shares.append([body for body in bodies if body.rows])
+    shares.append([body for body in bodies if body.calls])
+    shares = [share for share in shares if share]
+    place = {name: number for number, share in enumerate(shares) for body in share for name in body.defines}
+    entries: dict[str, str] = {}
+    for number, share in enumerate(shares):
+        for name in [name for body in share for name in body.mentions]:
+            if place.get(name, number) != number and name not in entries:
+                entries[name] = known[name].head(name)
+    made = []
+    for number, share in enumerate(shares):
+        mentioned = dict.fromkeys(name for body in share for name in body.mentions)
+        lines = [declared[name] for name in mentioned if name in declared]
+        lines += [known[name].text for name in mentioned if name in known and known[name].numbers]
+        lines += [f"declare {entries[name]}" for name in mentioned if place.get(name, number) != number]
+        text = "\n".join([*lines, *[body.shown(entries) for body in share], ""])
+        made.append(Part(text, 0, False) if share[0].calls else Part(text))
+    return made
 
 
-def _shares(bodies: list[_Body], known: dict[str, _Body]) -> list[list[_Body]]:
+def _shares(kernels: list[_Body], known: dict[str, _Body]) -> list[list[_Body]]:
     """The kernels in lists of about equal length, what mentions each other in the same one."""
     into: dict[_Body, _Body] = {}
 
@@ -77,7 +92,6 @@ def _shares(bodies: list[_Body], known: dict[str, _Body]) -> list[list[_Body]]:
             body = into[body]
         return body
 
-    kernels = [body for body in bodies if not body.calls and not body.numbers]
     for body in kernels:
         for name in body.mentions:
             other = known.get(name)
@@ -93,13 +107,4 @@ def _shares(bodies: list[_Body], known: dict[str, _Body]) -> list[list[_Body]]:
         least = lengths.index(min(lengths))
         shares[least] += each
         lengths[least] += sum(len(body.text) for body in each)
-    return [share for share in shares if share]
-
-
-def _text(
-    bodies: Sequence[_Body], known: Mapping[str, _Body], declared: Mapping[str, str], entries: Mapping[str, str]
-) -> str:
-    mentioned = dict.fromkeys(name for body in bodies for name in body.mentions)
-    lines = [declared[name] for name in mentioned if name in declared]
-    lines += [known[name].text for name in mentioned if name in known and known[name].numbers]
-    return "\n".join([*lines, *[body.shown(entries) for body in bodies], ""])
+    return shares

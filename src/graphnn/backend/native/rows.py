@@ -101,7 +101,7 @@ def in_rows(module: Module, name: str, calls: Sequence[Call], slot: int) -> Arra
     functions = ", ".join(f"ptr @{name}.call.{number}" for number in numbers.values())
     module.add(f"@{name}.kernels = internal constant [{len(numbers)} x ptr] [{functions}]")
     module.add(
-        f"""define i32 @{name}(ptr %table) {{
+        f"""define internal i32 @{name}.rows(ptr %table) {{
 entry:
 %place = getelementptr inbounds ptr, ptr %table, i64 {slot}
 %first = load ptr, ptr %place
@@ -125,6 +125,7 @@ done:
 ret i32 %status
 }}"""
     )
+    module.add(f"define i32 @{name}(ptr %table) {{\n%status = call i32 @{name}.rows(ptr %table)\nret i32 %status\n}}")
     return np.array([word for row in words for word in row], np.int64)
 
 
