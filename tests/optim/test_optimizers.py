@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -366,6 +367,16 @@ class TestMistakes:
         w = gn.parameter("w", 1.0)
         with pytest.raises(GraphError, match="a schedule gives a scalar"):
             optim.SGD(lambda step: gn.stack([step, step])).updates(w * w)
+
+
+def test_without_states_no_zeros_are_made():
+    w = gn.parameter("w", np.ones(1 << 20), dtype="float32")
+    loss = gn.sum(w * w)
+    tracemalloc.start()
+    optim.SGD(0.1).updates(loss)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
 
 
 def test_repr_is_the_call():

@@ -16,6 +16,7 @@ from graphnn.compile.signature import Argument, Signature, bind_sizes, check_bou
 from graphnn.errors import DTypeError, GraphError, LoweringError, ShapeError, listing, nearest
 from graphnn.ir import rebuild, tree
 from graphnn.ir.arrays import Array
+from graphnn.ir.collector import without_collector
 from graphnn.ir.dims import Size
 from graphnn.ir.graph import Graph
 from graphnn.ir.leaves import Placeholder, Taken, Variable, set_values, values_of
@@ -57,6 +58,7 @@ class Function:
     passes : what rewrites the graph before the backend gets it
     """
 
+    @without_collector
     def __init__(
         self,
         inputs: Any,
@@ -206,6 +208,7 @@ class Function:
         except MemoryError:
             return NotImplemented  # the longer way says what there is no memory for
 
+    @without_collector
     def _compile(self, key: tuple[tuple[int, ...], ...], arrays: list[Array]) -> Executable:
         arguments = self._signature.arguments
         sizes = bind_sizes(arguments, arrays)

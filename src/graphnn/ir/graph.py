@@ -80,27 +80,31 @@ class Graph:
 
     def of_kind(self, kind: type[Op]) -> tuple[Node, ...]:
         """The nodes whose op is of a class, in topological order."""
-        return tuple(node for node in self.nodes if isinstance(node.op, kind))
+        return tuple([node for node in self.nodes if isinstance(node.op, kind)])
+
+    def _leaves(self, kind: type[Op]) -> tuple[Node, ...]:
+        # Most nodes have operands, which is seen faster than the class of an op.
+        return tuple([node for node in self.nodes if not node.inputs and isinstance(node.op, kind)])
 
     @property
     def inputs(self) -> tuple[Node, ...]:
         """The placeholders."""
-        return self.of_kind(Placeholder)
+        return self._leaves(Placeholder)
 
     @property
     def parameters(self) -> tuple[Variable, ...]:
         """The parameters."""
-        return self.of_kind(Parameter)  # type: ignore[return-value]
+        return self._leaves(Parameter)  # type: ignore[return-value]
 
     @property
     def states(self) -> tuple[Variable, ...]:
         """The states."""
-        return self.of_kind(State)  # type: ignore[return-value]
+        return self._leaves(State)  # type: ignore[return-value]
 
     @property
     def constants(self) -> tuple[Node, ...]:
         """The constants."""
-        return self.of_kind(Constant)
+        return self._leaves(Constant)
 
     def users(self) -> dict[Node, list[Node]]:
         """For each node, the nodes that read it; once for each operand that it is."""

@@ -109,7 +109,12 @@ class Op(metaclass=_Frozen):
 
     def size_names(self) -> frozenset[str]:
         """The named sizes in its fields."""
-        return frozenset(name for value in self.fields().values() for name in _names(value))
+        found: frozenset[str] = frozenset()
+        for name in _field_names(type(self)):
+            value = getattr(self, name)
+            if isinstance(value, (Dim, tuple, Inner)):
+                found |= _names(value)
+        return found
 
     def bind(self, sizes: Mapping[str, Size]) -> Op:
         """The same op with named sizes replaced in its fields."""
@@ -229,6 +234,11 @@ def _names(value: Any) -> frozenset[str]:
     if isinstance(value, tuple):
         return frozenset(name for item in value for name in _names(item))
     return value.size_names if isinstance(value, Inner) else frozenset()
+
+
+@functools.cache
+def _field_names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple([field.name for field in dataclasses.fields(kind)])
 
 
 @functools.cache

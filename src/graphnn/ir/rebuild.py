@@ -29,10 +29,18 @@ def transform(
         inputs = tuple([new[operand] for operand in node.inputs])
         made = visit(node, inputs)
         if made is None:
-            same = all(map(is_, inputs, node.inputs))
-            made = node if same else make(node.op, inputs, like=node)
+            if all(map(is_, inputs, node.inputs)):
+                made = node
+            elif all(map(_same_spec, inputs, node.inputs)):
+                made = build(node.op, inputs, node.spec, like=node)  # what it infers depends on nothing else
+            else:
+                made = make(node.op, inputs, like=node)
         new[node] = made
     return new
+
+
+def _same_spec(one: Node, other: Node) -> bool:
+    return one is other or one.spec == other.spec
 
 
 def substitute(outputs: Sequence[Node], replaced: Mapping[Node, Node]) -> list[Node]:

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -97,6 +97,22 @@ def scope(name: str) -> Iterator[None]:
         _context.reset(token)
 
 
+class _Within:
+    """A block in which nodes have this in common. There is one for each node of a derivative: a generator would be slower."""
+
+    __slots__ = ("_common", "_token")
+    _token: Token[Context]
+
+    def __init__(self, common: Context) -> None:
+        self._common = common
+
+    def __enter__(self) -> None:
+        self._token = _context.set(self._common)
+
+    def __exit__(self, *error: object) -> None:
+        _context.reset(self._token)
+
+
 @contextmanager
 def apart() -> Iterator[None]:
     """Nodes built inside the block belong to no scope and no line: the bodies of composites."""
@@ -107,24 +123,14 @@ def apart() -> Iterator[None]:
         _context.reset(token)
 
 
-@contextmanager
-def serving(node: Node, role: str) -> Iterator[None]:
+def serving(node: Node, role: str) -> _Within:
     """Nodes built inside the block serve `node`: they carry its line and scope, and know it as their origin."""
-    token = _context.set(Context(node.scope, node.source, Origin(role, node)))
-    try:
-        yield
-    finally:
-        _context.reset(token)
+    return _Within(Context(node.scope, node.source, Origin(role, node)))
 
 
-@contextmanager
-def on_behalf_of(node: Node, origin: Origin | None = None) -> Iterator[None]:
+def on_behalf_of(node: Node, origin: Origin | None = None) -> _Within:
     """Nodes built inside the block replace `node` or are its parts: they carry its line, scope and origin.
 
     `origin` is given where the node that it serves is replaced too.
     """
-    token = _context.set(Context(node.scope, node.source, origin or node.origin))
-    try:
-        yield
-    finally:
-        _context.reset(token)
+    return _Within(Context(node.scope, node.source, origin or node.origin))

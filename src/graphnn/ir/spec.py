@@ -43,7 +43,7 @@ class Spec:
     @property
     def names(self) -> frozenset[str]:
         """The names that its sizes depend on."""
-        return frozenset(name for size in self.shape if isinstance(size, Dim) for name in size.names)
+        return frozenset([name for size in self.shape if isinstance(size, Dim) for name in size.names])
 
     def with_shape(self, shape: Iterable[Size]) -> Spec:
         """The same data type with another shape."""

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from graphnn.errors import GraphError, listing
+from graphnn.ir.collector import without_collector
 from graphnn.ir.dtype import DType, float32, float64
 from graphnn.ir.graph import Graph
 from graphnn.ir.leaves import Parameter, State, Variable, constant, state
@@ -108,6 +109,7 @@ class Optimizer:
         """
         raise NotImplementedError(f"{type(self).__name__}.rule")
 
+    @without_collector
     def updates(self, loss: Node, params: Any = None) -> dict[Variable, Node]:
         """The new values after one step, for ``gn.function(..., updates=...)``.
 
@@ -206,6 +208,8 @@ class Optimizer:
         return {w: self._counts[w] for w in trained}
 
     def _slots_of(self, w: Variable) -> dict[str, Variable]:
+        if not self.slots:
+            return {}  # and no array of zeros as large as the parameter
         if w not in self._slots:
             zeros = np.zeros(w.cell.array.shape, w.dtype.numpy)
             self._slots[w] = {slot: state(self._free(f"{self.name}/{slot}/{w.name}"), zeros) for slot in self.slots}

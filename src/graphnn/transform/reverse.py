@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from graphnn.errors import DifferentiationError, GraphError, ShapeError
 from graphnn.ir import tree
+from graphnn.ir.collector import without_collector
 from graphnn.ir.graph import topological
 from graphnn.ir.leaves import Parameter, Placeholder, constant
 from graphnn.ir.node import Node, explain, operand_rows
@@ -326,6 +327,7 @@ def _like(name: str, value: Any, node: Node) -> Node:
     return astype(given, node.dtype)
 
 
+@without_collector
 def _pull_back(name: str, outputs: list[Node], cotangents: list[Node], wrt: Any, allow_unused: bool = False) -> Any:
     targets = checked_targets(name, outputs, wrt, allow_unused)
     adjoints, _ = reverse_pass(outputs, [Pull(g) for g in cotangents], targets)

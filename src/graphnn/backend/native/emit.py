@@ -7,6 +7,7 @@ the text of a module is also what the cache on disk is keyed by. Nothing here ne
 from __future__ import annotations
 
 import functools
+import re
 import struct
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
@@ -69,12 +70,14 @@ class Module:
 
     `vector_bytes` is the width of the vector registers it is made for, `registers` their number; `fma` tells whether a
     fused multiply-add is fast, `splat` whether this LLVM knows the short form of a constant vector (from LLVM 19 on).
+    `bodies` are the texts of functions and constants in the order in which they were emitted.
     """
 
     def __init__(self, vector_bytes: int = 16, registers: int = 16, fma: bool = False, splat: bool = False) -> None:
         self.vector_bytes, self.registers, self.fma, self.splat = vector_bytes, registers, fma, splat
         self.functions: dict[Hashable, str] = {}
-        self._bodies: list[str] = []
+        self.bodies: list[str] = []
+        self._texts: dict[str, str] = {}
         self._declared: dict[str, None] = {}
         self.stoppable = True  # whether what is emitted now may be stopped half-way; see interrupts.py
 
@@ -83,12 +86,20 @@ class Module:
         return max(1, self.vector_bytes // BYTES[kind])
 
     def once(self, key: Hashable, make: Callable[[str], str]) -> str:
-        """The name of the function of this key; ``make(name)`` gives its text when it is asked for the first time."""
+        """The name of the function of this key; ``make(name)`` gives its text when it is asked for the first time.
+
+        Keys say more than the code does, as all sizes of a product: functions that turn out to be equal are one.
+        """
         name = self.functions.get(key)
         if name is None:
             what = key[0] if isinstance(key, tuple) and key and isinstance(key[0], str) else "f"
             name = self.functions[key] = f"{what}.{len(self.functions)}"
-            self._bodies.append(make(name))
+            text = make(name)
+            first = self._texts.setdefault(re.sub(rf"@{re.escape(name)}(?![\w.])", "@", text), name)
+            if first == name:
+                self.bodies.append(text)
+            else:
+                name = self.functions[key] = first
         return name
 
     def declare(self, line: str) -> None:
@@ -97,12 +108,17 @@ class Module:
 
     def add(self, text: str) -> None:
         """Add the text of a function that nobody asks for again."""
-        self._bodies.append(text)
+        self.bodies.append(text)
+
+    @property
+    def declarations(self) -> list[str]:
+        """A line for each function that others define."""
+        return list(self._declared)
 
     @property
     def text(self) -> str:
         """The module."""
-        return "\n".join([*self._declared, *self._bodies, ""])
+        return "\n".join([*self._declared, *self.bodies, ""])
 
 
 class Builder:

@@ -36,7 +36,8 @@ def absorb(regions: Regions) -> None:
     for group in regions.groups:
         for item in group.items:
             for access in item.operands:
-                readers.setdefault(access.item, {})[group] = None
+                if isinstance(access.item.key, Product):
+                    readers.setdefault(access.item, {})[group] = None
     for group in list(regions.groups):
         item = group.items[0]
         reading = list(readers.get(item, ()))
@@ -126,11 +127,11 @@ def kernel_of_product(module: Module, group: Group) -> Kernel:
     """The product of a group with all that rides on it."""
     own = next(item for item in group.items if isinstance(item.key, Product))
     product: Product = own.key
-    riders = [item for item in group.items if item is not own]
+    riders = _in_order([item for item in group.items if item is not own])
     target = own if own.stored else next(item for item in riders if _instead(own, item))
     strides = _places(product, group)
     assert strides is not None
-    numbers = {item: i for i, item in enumerate(group.items)}
+    numbers = {item: i for i, item in enumerate([own, *riders])}
     pointers: dict[Item, int] = {}
     reads: dict[tuple[Item, int], _Place] = {}
     key: list[Any] = [numbers[target]]
@@ -182,6 +183,21 @@ def kernel_of_product(module: Module, group: Group) -> Kernel:
     first = own.operands
     operands = [(access.item, access.offset) for access in first]
     return Kernel(name, (*operands, (target, 0), None, *[(item, 0) for item in pointers]))
+
+
+def _in_order(riders: list[Item]) -> list[Item]:
+    """What rides on a product in an order that follows from what it does, so that equal ones share their code."""
+    waiting, found = dict.fromkeys(riders), []
+    while waiting:
+        ready = [item for item in waiting if all(access.item not in waiting for access in item.operands)]
+        found.append(min(ready, key=lambda item: (_name(item), item.index)))
+        del waiting[found[-1]]
+    return found
+
+
+def _name(item: Item) -> str:
+    op = item.key[0] if isinstance(item.key, tuple) else item.key
+    return str(getattr(op, "name", op))
 
 
 def _address(b: Builder, place: _Place, spot: Spot, given: list[str]) -> str:

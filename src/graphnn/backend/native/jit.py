@@ -112,7 +112,7 @@ def prepare(modules: Sequence[tuple[str, int, bool]], threads: int) -> None:
             except Exception:
                 return  # `compile` tries once more, and tells
             cache.store(name, code)
-            _ready[name] = code, f"compiled: {why} ({name[:12]})"
+            _ready[name] = code, f"{_COMPILED}{why} ({name[:12]})"
 
     def help_out() -> None:
         _helper.works = True
@@ -141,8 +141,8 @@ def _passes(llvm: Any, builder: Any) -> Any:
     return manager
 
 
-def load(code: bytes, origin: str = "") -> Library:
-    """Object code, ready to be called.
+def load(*codes: bytes, origin: str = "") -> Library:
+    """Object code, ready to be called; what one of several lacks is found in the others.
 
     Raises
     ------
@@ -151,27 +151,45 @@ def load(code: bytes, origin: str = "") -> Library:
     """
     llvm = binding()
     with _turn():
-        file = llvm.ObjectFileRef.from_data(code)
+        files = [llvm.ObjectFileRef.from_data(code) for code in codes]
         # The empty module lives in LLVM's own context: a context of ours might be let go before the engine.
         engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine(2))
-        engine.add_object_file(file)
+        for file in files:
+            engine.add_object_file(file)
         engine.finalize_object()
         return Library(engine, origin)
 
 
 def compile(text: str, level: int = 1, passes: bool = True) -> Library:
     """The functions of a module, ready to be called; their code comes from the cache on disk if it is there."""
-    name = _name(text, level, passes)
-    prepared = _ready.pop(name, None)
-    code, origin = _load(name) if prepared is None else prepared
-    if code is not None:
+    return together([(text, level, passes)])
+
+
+def together(modules: Sequence[tuple[str, int, bool]]) -> Library:
+    """The functions of several modules that call each other; see `compile`."""
+    names = [_name(*module) for module in modules]
+    found: list[tuple[bytes | None, str]] = []
+    for name in names:
+        prepared = _ready.pop(name, None)
+        found.append(_load(name) if prepared is None else prepared)
+    codes = [code for code, _ in found if code is not None]
+    origins = [origin if code is None or origin.startswith(_COMPILED) else "" for code, origin in found]
+    why = next(filter(None, origins), found[0][1])
+    if len(codes) == len(modules):
         try:
-            return load(code, origin)
+            return load(*codes, origin=why)
         except RuntimeError:
-            origin = "the file in the cache on disk is not what it should be"
-    code = object_code(text, level, passes)
-    cache.store(name, code)
-    return load(code, f"compiled: {origin} ({name[:12]})")
+            found, why = [(None, "")] * len(modules), "the file in the cache on disk is not what it should be"
+    codes = []
+    for name, module, (code, _) in zip(names, modules, found, strict=True):
+        if code is None:
+            code = object_code(*module)
+            cache.store(name, code)
+        codes.append(code)
+    return load(*codes, origin=why if why.startswith(_COMPILED) else f"{_COMPILED}{why} ({names[0][:12]})")
+
+
+_COMPILED = "compiled: "
 
 
 def _name(text: str, level: int, passes: bool) -> str:

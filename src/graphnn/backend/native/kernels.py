@@ -11,7 +11,7 @@ import ctypes
 import os
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from graphnn.backend.native import driver, interrupts, jit, packing, pool, tile
@@ -58,25 +58,33 @@ def link(text: str) -> None:
     if _linked.issuperset(wanted):
         return
     with _lock:
-        for name in wanted:
-            if name not in _linked:
-                names, code, level = _module_with(name)
-                library = jit.compile(code, level, passes=False)
-                # Other code may call them as long as the process lives, whatever is let go at its end.
-                ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
-                for each in names:
-                    binding().add_symbol(each, library.address(each))
-                    _linked.add(each)
+        missing = _missing(wanted)
+        if missing:
+            library = jit.together(list(missing))
+            # Other code may call them as long as the process lives, whatever is let go at its end.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
+            for name in [name for names in missing.values() for name in names]:
+                binding().add_symbol(name, library.address(name))
+                _linked.add(name)
 
 
-def prepare(text: str) -> None:
-    """Make the object code of a module and of the kernels that it mentions at the same time, as far as it is missing."""
-    modules: dict[tuple[str, int, bool], None] = {(text, 1, True): None}
-    for name in dict.fromkeys(_NAME.findall(text)):
-        if name not in _linked:
-            _, code, level = _module_with(name)
-            modules[code, level, False] = None
+def prepare(text: str, parts: Sequence[tuple[str, int, bool]]) -> None:
+    """Make the missing object code of the parts of a text, and of the kernels that it mentions, at the same time."""
+    modules = dict.fromkeys(parts)
+    modules.update(dict.fromkeys(_missing(_NAME.findall(text))))
     jit.prepare(list(modules), pool.num_threads())
+
+
+def _missing(wanted: Iterable[str]) -> dict[tuple[str, int, bool], list[str]]:
+    """The modules that hold the kernels that this process lacks, with the names of all that they define."""
+    found: dict[tuple[str, int, bool], list[str]] = {}
+    known = set(_linked)
+    for name in dict.fromkeys(wanted):
+        if name not in known:
+            names, code, level = _module_with(name)
+            found[code, level, False] = names
+            known.update(names)
+    return found
 
 
 def _module_with(name: str) -> tuple[list[str], str, int]:

@@ -21,6 +21,7 @@ from graphnn.backend.native.call import MOST_RESULTS, Call, available, bind, poi
 from graphnn.backend.native.call import Array as Slot
 from graphnn.backend.native.explain import report, times
 from graphnn.backend.native.items import Access, Item, contiguous
+from graphnn.backend.native.parts import parts
 from graphnn.backend.native.products import Product
 from graphnn.backend.native.program import Program
 from graphnn.backend.native.target import host
@@ -131,6 +132,8 @@ class Plan:
         self.template = np.zeros(len(self.places) + 1, np.uint64)
         for item, array in program.fixed.items():
             self.template[self.places[item]] = array.ctypes.data
+        for slot, rows in program.rows.items():
+            self.template[slot] = rows.ctypes.data
         call = None
         # An input that is not used may have a size that nothing tells.
         known = all(isinstance(n, int) for item in given for n in item.shape)
@@ -145,13 +148,14 @@ class Plan:
         self.native = bool(program.kernels)
         if self.native:
             started = time.perf_counter()
-            kernels.prepare(self.text)
+            modules = parts(module)
+            kernels.prepare(self.text, modules)
             self.times["object code"] = time.perf_counter() - started
             started = time.perf_counter()
             kernels.link(self.text)
             self.times["kernels that all functions share"] = time.perf_counter() - started
             started = time.perf_counter()
-            self.library = jit.compile(self.text)
+            self.library = jit.together(modules)
             self.times["machine code"] = time.perf_counter() - started
         prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
         self.steps = [

@@ -18,10 +18,11 @@ from graphnn.backend.native.nests import kernel_of
 from graphnn.backend.native.products import Product
 from graphnn.backend.native.recompute import recompute
 from graphnn.backend.native.regions import Group, Regions
+from graphnn.backend.native.rows import ASK, Call, in_code, in_rows
 from graphnn.ir.arrays import Array
 
-_CALLS = 40
-"""Calls of kernels in one function of the module."""
+_AS_CODE = 100
+"""Calls that are written as code; more of them are data. The functions of loops have a table of their own, without rows."""
 _SMALL = 1 << 16
 """Bytes of a result that costs next to nothing to make anew, beside a call that is long enough to be stopped."""
 _FLOPS, _ELEMENTS = 200.0, 4.0
@@ -37,13 +38,15 @@ class Program:
     ----------
     given, ends : the items of arguments and outputs
     in_place : the outputs that may be written into the array of the argument they replace; see `Regions.write_over`
-    places : the slots of the table, by item
+    places : the slots of the table, by item, or by the name of a function for its rows
     arena : the memory between kernels
     steps : the names of the functions in order, and the items that NumPy computes between them
     kernels : the names of all kernels, with their groups
     read : the slots that its functions read
     checked : the items whose kernels may fail, by the number (from 1) that a function then returns
     fixed : the constants that have slots
+    nanoseconds : how long it takes, roughly
+    rows : the calls that are data, by the slots that point to them
     """
 
     def __init__(self, made: Items, updated: Sequence[tuple[Item, Item]] = ()) -> None:
@@ -56,13 +59,15 @@ class Program:
             regions = _regions(self.items)
         absorb(regions)
         self.groups, self.in_place = regions.write_over(updated)
+        self.nanoseconds = sum(map(_nanoseconds, self.groups))
         if self.nanoseconds > interrupts.PATIENCE:
             self._keep_stoppable()
         _mark_stored(self.groups)
         settle(self.groups)
         self.arena = Arena(self.groups)
         self._check_sizes()
-        self.places: dict[Item, int] = {}
+        self.places: dict[Item | str, int] = {}
+        self.rows: dict[int, Array] = {}
         for item in [*self.given, *self.ends]:
             self.slot(item)
         self.steps: list[str | Item] = []
@@ -96,11 +101,6 @@ class Program:
         """The slot of an item; a new one if it has none."""
         return self.places.setdefault(item, len(self.places) + 1)
 
-    @property
-    def nanoseconds(self) -> float:
-        """How long it takes, roughly."""
-        return sum(map(_nanoseconds, self.groups))
-
     def _keep_stoppable(self) -> None:
         """Have new arrays made for small results, the earliest first, so that they do not end what may be stopped."""
         spare = MOST_RESULTS - (len(self.ends) - len(self.in_place))
@@ -115,75 +115,57 @@ class Program:
 
         Long ones ask now and then whether to stop, until a variable is written over: it would be left half-way.
         """
-        calls: list[str] = []
-        since = 0.0
+        calls: list[Call] = []
+        since, long = 0.0, self.nanoseconds > interrupts.PATIENCE
         for group in self.groups:
             if since > interrupts.PATIENCE and module.stoppable:
-                calls.append(interrupts.ask(module, str(len(calls))))
+                module.declare(interrupts.DECLARATION)
+                calls.append(ASK)
                 since = 0.0
             if not self.in_place.isdisjoint(group.items):
                 module.stoppable = False
-            since += _nanoseconds(group)
+            since += _nanoseconds(group) if long else 0.0
             if group.items[0].role == "host":
                 self._end(module, prefix, calls)
                 self.steps.append(group.items[0])
                 continue
             kernel = _kernel(module, group)
-            calls.append("\n".join(self._call(kernel, group.items[0], len(calls))))
+            calls.append(self._call(kernel, group.items[0]))
             self.kernels.append((kernel.name, group))
             if separate:
                 self._end(module, prefix, calls)
         self._end(module, prefix, calls)
 
-    def _call(self, kernel: Kernel, item: Item, number: int) -> list[str]:
-        """The lines that call a kernel with the pointers of its items; a checked one ends the segment if it fails."""
-        lines, names = [], []
-        for i, pointed in enumerate(kernel.pointers):
+    def _call(self, kernel: Kernel, item: Item) -> Call:
+        """A call of a kernel with the pointers of its items; a checked one ends the segment if it fails."""
+        found: list[tuple[int, int] | None] = []
+        for pointed in kernel.pointers:
             if pointed is None:
-                names.append("ptr null")
+                found.append(None)
                 continue
-            (given, element), name = pointed, f"%a{number}.{i}"
+            given, element = pointed
             offset = element * given.dtype.bits // 8
             if given in self.arena.offsets:
-                base, offset = "%arena", offset + self.arena.offsets[given]
-            else:
-                if given.role == "fixed":
-                    self.fixed[given] = given.value
-                base = name if offset == 0 else f"{name}b"
-                self.read.add(self.slot(given))
-                lines.append(f"{name}p = getelementptr inbounds ptr, ptr %table, i64 {self.slot(given)}")
-                lines.append(f"{base} = load ptr, ptr {name}p")
-            if base != name:
-                lines.append(f"{name} = getelementptr i8, ptr {base}, i64 {offset}")
-            names.append(f"ptr {name}")
-        if not kernel.checked:
-            return [*lines, f"call void @{kernel.name}({', '.join(names)})"]
-        self.checked.append(item)
-        result = f"%r{number}"
-        return [
-            *lines,
-            f"{result} = call i32 @{kernel.name}({', '.join(names)})",
-            f"{result}b = icmp eq i32 {result}, 0",
-            f"br i1 {result}b, label %c{number}, label %e{number}",
-            f"e{number}:",
-            f"{result}s = icmp slt i32 {result}, 0",
-            f"{result}e = select i1 {result}s, i32 {result}, i32 {len(self.checked)}",
-            f"ret i32 {result}e",
-            f"c{number}:",
-        ]
+                found.append((0, offset + self.arena.offsets[given]))
+                continue
+            if given.role == "fixed":
+                self.fixed[given] = given.value
+            slot = self.slot(given)
+            self.read.add(slot)
+            found.append((slot, offset))
+        if kernel.checked:
+            self.checked.append(item)
+        return Call(kernel.name, tuple(found), len(self.checked) if kernel.checked else 0)
 
-    def _end(self, module: Module, prefix: str, calls: list[str]) -> None:
+    def _end(self, module: Module, prefix: str, calls: list[Call]) -> None:
         if not calls:
             return
         name = f"{prefix}{len(self.steps)}"
-        # Long functions compile slowly: a long segment is a chain of shorter ones.
-        parts = [calls[i : i + _CALLS] for i in range(0, len(calls), _CALLS)]
-        for number, part in enumerate(parts[:-1]):
-            following = f"%s = tail call i32 @{name}.{number + 1}(ptr %table)"
-            module.add(_segment(f"internal i32 @{name}.{number}" if number else f"i32 @{name}", part, following))
-        number = len(parts) - 1
-        last = parts[-1]
-        module.add(_segment(f"internal i32 @{name}.{number}" if number else f"i32 @{name}", last, "%s = add i32 0, 0"))
+        if len(calls) > _AS_CODE and prefix == "segment":
+            slot = self.places.setdefault(name, len(self.places) + 1)
+            self.rows[slot] = in_rows(module, name, calls, slot)
+        else:
+            in_code(module, name, calls)
         self.steps.append(name)
         calls.clear()
 
@@ -204,11 +186,6 @@ def _nanoseconds(group: Group) -> float:
         else:
             total += max(item.size, math.prod(item.wide)) / _ELEMENTS + item.inside
     return total
-
-
-def _segment(head: str, calls: list[str], last: str) -> str:
-    body = "\n".join(["%arena = load ptr, ptr %table", *calls, last, "ret i32 %s"])
-    return f"define {head}(ptr %table) {{\n{body}\n}}"
 
 
 def _kernel(module: Module, group: Group) -> Kernel:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import mmap
 import platform
 import re
+import struct
 import sys
 from typing import Any, NamedTuple
 
@@ -100,19 +102,47 @@ _DONTNEED = 4
 def _pages() -> list[tuple[int, int]]:
     """Start and size of the parts of LLVM's library that nobody may write to and nobody wrote to; only known on Linux.
 
-    What was relocated when it was loaded is read-only too, but not what the file says: the system counts it as anonymous.
+    What was relocated when it was loaded is read-only too, but not what the file says: in the file it may be written to.
+    The system would tell which pages those are, but looks at all of a process's memory for it.
     """
     if not sys.platform.startswith("linux"):
         return []
     try:
-        with open("/proc/self/smaps") as file:
-            text = file.read()
-    except OSError:
+        with open("/proc/self/maps") as maps:
+            found = _FIRST.search(maps.read())
+        if found is None:
+            return []
+        with open(found[2], "rb") as file:
+            parts = _read_only(file)
+    except (OSError, struct.error):
         return []
-    found = [(int(start, 16), int(end, 16)) for start, end, copied in _MAPPING.findall(text) if copied == "0"]
-    return [(start, end - start) for start, end in found]
+    base = int(found[1], 16)
+    return [(base + start, size) for start, size in parts]
 
 
-_MAPPING = re.compile(
-    r"^(\w+)-(\w+) r-[x-]p [^\n]*libllvmlite[^\n]*\n(?:(?!Anonymous:)[^\n]*\n)*Anonymous: +(\d+)", re.MULTILINE
-)
+_FIRST = re.compile(r"^(\w+)-\w+ \S+ 0+ [^/\n]*(/\S*libllvmlite\S*)$", re.MULTILINE)
+_LOADED, _LINKED, _WRITABLE = 1, 2, 2  # PT_LOAD, PT_DYNAMIC, PF_W
+_FLAGS, _TEXT_RELOCATIONS, _IN_TEXT = 30, 22, 4  # DT_FLAGS, DT_TEXTREL, DF_TEXTREL
+
+
+def _read_only(file: Any) -> list[tuple[int, int]]:
+    """Whole pages of an ELF library, from its beginning, that are loaded as they are; none where code itself is relocated."""
+    head = file.read(64)
+    if head[:6] != b"\x7fELF\x02\x01":  # 64 bits, little-endian
+        return []
+    (place,), (size, count) = struct.unpack_from("<Q", head, 32), struct.unpack_from("<HH", head, 54)
+    file.seek(place)
+    table = file.read(size * count)
+    parts = []
+    for number in range(count):
+        kind, flags, offset, start, _, length, memory, _ = struct.unpack_from("<IIQQQQQQ", table, size * number)
+        if kind == _LINKED:
+            file.seek(offset)
+            words = struct.unpack(f"<{length // 8}Q", file.read(length))
+            tags = dict(zip(words[::2], words[1::2], strict=True))
+            if _TEXT_RELOCATIONS in tags or tags.get(_FLAGS, 0) & _IN_TEXT:
+                return []
+        elif kind == _LOADED and not flags & _WRITABLE:
+            first, end = -(-start // mmap.PAGESIZE), (start + memory) // mmap.PAGESIZE
+            parts.append((first * mmap.PAGESIZE, max(0, end - first) * mmap.PAGESIZE))
+    return parts
