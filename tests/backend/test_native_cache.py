@@ -114,6 +114,9 @@ def test_profile():
     assert w.value.max() == 1
     with pytest.raises(gn.GraphError, match="profile measures the kernels of the native backend"):
         gn.function([x], x + 1, backend="numpy").profile(np.ones((8, 16), np.float32))
+    for wrong in (0, -1, 2.5, "many"):  # of none the shortest time would be infinite
+        with pytest.raises(gn.GraphError, match="profile: rounds is an int from 1"):
+            f.profile(np.ones((8, 16), np.float32), rounds=wrong)
 
 
 @pytest.mark.parametrize("on_disk", [True, False])

@@ -162,8 +162,10 @@ class Function:
         Raises
         ------
         GraphError
-            If another backend runs the function.
+            If another backend runs the function, or `rounds` is no int from 1.
         """
+        if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
+            raise GraphError(f"profile: rounds is an int from 1, not {rounds!r}")
         arrays = self._signature.arrays(args, kwargs)
         key = tuple([array.shape for array in arrays]) if self._named else ()
         plan = self._plans.get(key) or self._compile(key, arrays)
