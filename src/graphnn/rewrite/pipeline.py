@@ -13,7 +13,7 @@ from graphnn.rewrite.chains import order_chains
 from graphnn.rewrite.engine import Compute, Context, Index, Keep, Step, apply_rules, keep_none
 from graphnn.rewrite.passes import expand, fold_constants, inside_of_loops, intern, less_in_loops, share_loops
 from graphnn.rewrite.rule import Rule
-from graphnn.rewrite.rules.algebra import ALGEBRA
+from graphnn.rewrite.rules.algebra import ALGEBRA, SQUARES
 from graphnn.rewrite.rules.canonical import CANONICAL
 from graphnn.rewrite.rules.gathers import GATHERS
 from graphnn.rewrite.rules.products import PRODUCTS
@@ -127,7 +127,7 @@ BASIC: tuple[Pass, ...] = (EXPAND, MERGE, SHARE)
 
 PASSES: tuple[Pass, ...] = (
     MERGE,
-    Pass("names", NAMED + DIGITS),  # while composites still have their names
+    Pass("names", SQUARES + NAMED + DIGITS),  # while composites still have their names
     Pass("bodies", inside_of_loops),
     EXPAND,
     MERGE,
@@ -178,7 +178,7 @@ def only_exact(passes: Sequence[Pass] = PASSES) -> tuple[Pass, ...]:
 
     >>> from graphnn import rewrite
     >>> [stage.name for stage in rewrite.only_exact()]
-    ['merge', 'bodies', 'expand', 'merge', 'share', 'improve']
+    ['merge', 'names', 'bodies', 'expand', 'merge', 'share', 'improve']
     """
     return _selected(passes, lambda stage: stage.exact, lambda rule: rule.exact)
 
