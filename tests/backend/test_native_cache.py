@@ -105,6 +105,29 @@ def test_explain_tells_what_numpy_runs():
     assert "backend='native'" in str(caught.value)
 
 
+def test_explain_looks_into_loops_and_choices():
+    x = gn.placeholder("x", ("t", 64))
+    last, _ = gn.scan(lambda h, r: (gn.tanh(h + r), None), gn.zeros((64,)), x)
+    f = gn.function([x], last)
+    f(np.ones((20, 64), np.float32))
+    (row,) = [line for line in f.explain().splitlines() if " scan." in line]
+    assert "2.56 kFLOP" in row  # two operations for each of 20 * 64 elements
+    assert "20 steps: add, tanh" in row
+    assert "test_native_cache.py" in row
+    assert "20 steps: add, tanh" in f.profile(np.ones((20, 64), np.float32), rounds=1)
+    n = gn.placeholder("n", (64,))
+    g = gn.function([n], gn.while_loop(lambda v: gn.max(v) > 1, lambda v: v * 0.5, n))
+    g(np.ones(64, np.float32))
+    assert "each step, which is what is counted: max, greater, multiply" in g.explain()
+    h = gn.function([n], gn.cond(gn.sum(n) > 0, lambda: gn.exp(n), lambda: gn.sin(n) * 2))
+    h(np.ones(64, np.float32))
+    (row,) = [line for line in h.explain().splitlines() if " switch." in line]
+    assert "128 FLOP" in row
+    assert "one of: " in row
+    assert "exp" in row
+    assert "sin, multiply" in row
+
+
 def test_profile():
     x, w = gn.placeholder("x", ("n", 16)), gn.parameter("w", np.ones((16, 4), np.float32))
     f = gn.function([x], gn.sum(gn.lgamma(gn.exp(x @ w))), updates={w: w * 2}, backend="native")
