@@ -62,13 +62,20 @@ class Context:
     keeps : tells the composites that the backend runs by name
     compute : computes nodes that depend on constants only; None where no backend is at hand
     log : gets every step, if it is a list
+    times : gets the seconds that each pass takes, if it is a dict; passes inside of loops count for the one that looks there
     stage : the name of the pass that is running
     merged : the outputs, if they are those of a graph in which all equal nodes are one
     through_all : the whole pipeline, for the graphs inside of loops and branches
     """
 
-    def __init__(self, keeps: Keep = keep_none, compute: Compute | None = None, log: list[Step] | None = None) -> None:
-        self.keeps, self.compute, self.log = keeps, compute, log
+    def __init__(
+        self,
+        keeps: Keep = keep_none,
+        compute: Compute | None = None,
+        log: list[Step] | None = None,
+        times: dict[str, float] | None = None,
+    ) -> None:
+        self.keeps, self.compute, self.log, self.times = keeps, compute, log, times
         self.stage = ""
         self.merged: tuple[Node, ...] | None = None
         self.through_all: Callable[[Sequence[Node]], list[Node]] = list

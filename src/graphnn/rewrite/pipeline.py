@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterator, Sequence
 from operator import is_
 from typing import TypeAlias
@@ -79,6 +80,14 @@ class Pass:
         if self.passes:
             return self._repeated(outputs, context)
         context.stage = self.name
+        if context.times is None:
+            return self._once(outputs, context)
+        started = time.perf_counter()
+        made = self._once(outputs, context)
+        context.times[self.name] = context.times.get(self.name, 0.0) + time.perf_counter() - started
+        return made
+
+    def _once(self, outputs: Sequence[Node], context: Context) -> list[Node]:
         if callable(self.work):
             made = self.work(outputs, context)
             if [node.spec for node in made] != [node.spec for node in outputs]:
@@ -214,6 +223,7 @@ def optimize(
     *,
     compute: Compute | None = None,
     log: list[Step] | None = None,
+    times: dict[str, float] | None = None,
 ) -> list[Node]:
     r"""The outputs of a graph after all passes, in order; the graph itself does not change.
 
@@ -224,6 +234,7 @@ def optimize(
     passes : see `PASSES`
     compute : computes nodes that depend on constants only; without it they are not folded
     log : a list that gets a `Step` for every rewrite
+    times : a dict that gets the seconds that each pass takes, by its name
 
     Raises
     ------
@@ -239,7 +250,7 @@ def optimize(
     names: log1p: log(1.0 + x) -> log1p(x)
     simplify: times_one: log1p(x) * 1.0 -> log1p(x)
     """
-    context = Context(keep, compute, log)
+    context = Context(keep, compute, log, times)
     stages = check_passes(passes)
 
     def through_all(ends: Sequence[Node]) -> list[Node]:
@@ -248,7 +259,14 @@ def optimize(
             nodes = stage(nodes, context)
         return expand(nodes, context)
 
-    context.through_all = through_all
+    def through_body(ends: Sequence[Node]) -> list[Node]:
+        spent, context.times = context.times, None
+        try:
+            return through_all(ends)
+        finally:
+            context.times = spent
+
+    context.through_all = through_body
     return through_all(outputs)
 
 

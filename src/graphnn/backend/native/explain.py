@@ -24,7 +24,7 @@ _MOST_LINES = 3
 def report(plan: Plan) -> str:
     """The text of ``f.explain()``."""
     done = ", ".join(f"{name} {seconds * 1e3:.1f} ms" for name, seconds in plan.times.items())
-    lines = [f"passes: {done}"]
+    lines = [f"compiling: {done}"]
     origin = plan.library.origin if plan.native else "there is none"
     lines.append(f"machine code: {origin}; {len(plan.text):,} characters of LLVM IR")
     total_flops = sum(flops(group) for _, group in plan.kernels)

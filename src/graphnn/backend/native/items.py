@@ -74,8 +74,8 @@ class Item:
     """
 
     __slots__ = (
-        "again", "axes", "bodies", "checks", "dtype", "emit", "group", "index", "inside", "kernel", "key", "kind", "node", "operands",
-        "output", "role", "shape", "size", "stored", "value", "wide",
+        "again", "axes", "bodies", "checks", "dtype", "emit", "group", "index", "inside", "kernel", "key", "kind", "node",
+        "operands", "output", "role", "shape", "size", "stored", "value", "wide",
     )  # fmt: skip
 
     def __init__(self, index: int, role: str, node: Node | None, shape: Sizes, dtype: DType) -> None:
