@@ -47,10 +47,10 @@ def test_files_that_were_changed_or_cut_off_are_ignored(folder):
     for path in folder.iterdir():
         data = path.read_bytes()
         path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-    assert "compiled" in run()
+    assert "compiled: its file in the cache on disk is damaged" in run()
     for path in folder.iterdir():
         path.write_bytes(path.read_bytes()[:40])
-    assert "compiled" in run()
+    assert "compiled: its file in the cache on disk is damaged" in run()
     assert "read from the cache on disk" in run()
 
 
@@ -58,7 +58,15 @@ def test_files_that_were_changed_or_cut_off_are_ignored(folder):
 def test_a_folder_that_others_may_write_to_is_not_used(folder):
     run()
     folder.chmod(0o777)
-    assert "the cache on disk is off" in run()
+    assert f"compiled: others may write to the folder of the cache, {folder} " in run()
+
+
+def test_a_folder_that_cannot_be_is_told(tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("GRAPHNN_CACHE", str(tmp_path / "file"))
+    assert f"compiled: there is no folder for the cache, {tmp_path / 'file'} " in run()
+    monkeypatch.setenv("GRAPHNN_CACHE", "off")
+    assert "compiled: the cache on disk is off " in run()
 
 
 def test_it_can_be_switched_off(monkeypatch):
