@@ -47,8 +47,13 @@ def test_a_rule_that_changes_the_spec(x):
         "  operand   x   float32[3]   placeholder   model.py:1\n\n"
         "  at model.py:2    y = gn.sin(x)\n"
         "  It rewrites sin(x) to sum(x).\n"
-        "  The error is in the rule, not in your graph. Leave the rule out: passes=rewrite.without('wrong')."
+        "  The error is in the rule, not in your graph. Leave the rule out: take 'wrong' from the list of its pass."
     )
+
+
+def test_a_rule_of_a_group_is_left_out_by_without(x):
+    (wrong,) = group("trigonometry", rule("wrong", gn.sin(X), lambda x: gn.sum(x)))
+    assert message([wrong], x).endswith("Leave the rule out: passes=rewrite.without('wrong').")
 
 
 def test_a_rule_that_fails(x):
@@ -61,7 +66,7 @@ def test_a_rule_that_fails(x):
         "  operand   x   float32[3]   placeholder   model.py:1\n\n"
         "  at model.py:2    y = gn.sin(x)\n"
         "  It rewrites sin(x).\n"
-        "  The error is in the rule, not in your graph. Leave the rule out: passes=rewrite.without('broken')."
+        "  The error is in the rule, not in your graph. Leave the rule out: take 'broken' from the list of its pass."
     )
 
 
@@ -76,7 +81,7 @@ def test_two_rules_that_undo_each_other(x):
         "  operand   x   float32[3]   placeholder   model.py:1\n\n"
         "  at model.py:2    y = gn.sin(x)\n"
         "  They go round: sin(x) -> cos(x) -> sin(x).\n"
-        "  Leave one of them out: passes=rewrite.without('to_sin')."
+        "  Leave one of them out: take 'to_sin' from the list of its pass."
     )
 
 
@@ -87,7 +92,7 @@ def test_a_rule_that_undoes_itself(x):
         "  operand   x   float32[3]   placeholder   model.py:1\n\n"
         "  at model.py:2    y = gn.sin(x)\n"
         "  They go round: sin(x) -> sin(x).\n"
-        "  Leave it out: passes=rewrite.without('again')."
+        "  Leave it out: take 'again' from the list of its pass."
     )
 
 
@@ -108,7 +113,7 @@ def test_a_rule_without_end_meets_the_budget(x):
         "  operand   cos(…)   float32[3]   cos   model.py:2\n\n"
         "  at model.py:2    y = gn.sin(x)\n"
         "  It rewrites sin(cos(cos(cos(cos(cos(cos(cos(cos(…))))))))) to sin(cos(cos(cos(cos(cos(cos(cos(cos(…))))))))).\n"
-        "  The error is in the rule, not in your graph. Leave the rule out: passes=rewrite.without('grows')."
+        "  The error is in the rule, not in your graph. Leave the rule out: take 'grows' from the list of its pass."
     )
 
 
