@@ -127,6 +127,32 @@ def test_passes_that_undo_each_other(x):
     )
 
 
+def test_passes_that_make_a_graph_grow(x):
+    there = rule("there", gn.sin(X), lambda x: gn.cos(gn.exp(x)))
+    back = rule("back", gn.cos(X), lambda x: gn.sin(gn.exp(x)))
+    both = Pass("both", [Pass("there", [there]), Pass("back", [back])])
+    with pytest.raises(RewriteError, match="did not come to an end in 20 rounds"):
+        optimize([x], passes=[both])
+
+
+def test_what_takes_many_rounds_is_no_circle():
+    # Each layer is simple only when the one below is merged: 60 rounds, which were taken for passes without end.
+    p, q = gn.placeholder("p", (3,)), gn.placeholder("q", (3,), "bool")
+    one, other = p, gn.where(q, p, p)
+    for _ in range(60):
+        one, other = gn.exp(one), gn.where(q, gn.exp(one), gn.exp(other))
+    assert gn.Graph(optimize([other])) == gn.Graph(optimize([one]))
+
+
+def test_what_takes_more_rounds_than_it_is_worth_is_left():
+    p, q = gn.placeholder("p", (3,)), gn.placeholder("q", (3,), "bool")
+    one, other = p, gn.where(q, p, p)
+    for _ in range(260):
+        one, other = gn.sin(one), gn.where(q, gn.sin(one), gn.sin(other))
+    feeds = {p: [0.1, 0.5, 1.0], q: [True, False, True]}
+    assert (gn.evaluate(optimize([other])[0], feeds) == gn.evaluate(one, feeds)).all()
+
+
 def test_a_pass_that_changes_the_outputs(x):
     with pytest.raises(RewriteError) as found:
         optimize([x], passes=[Pass("half", lambda outputs, context: [gn.sum(node) for node in outputs])])

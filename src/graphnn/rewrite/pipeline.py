@@ -9,6 +9,7 @@ from operator import is_
 from typing import TypeAlias
 
 from graphnn.errors import GraphError, RewriteError, nearest
+from graphnn.ir.graph import Graph
 from graphnn.ir.node import Node
 from graphnn.rewrite.chains import order_chains
 from graphnn.rewrite.engine import Compute, Context, Index, Keep, Step, apply_rules, keep_none
@@ -27,8 +28,10 @@ Walk: TypeAlias = Callable[[Sequence[Node], Context], "list[Node]"]
 """A pass as a function: the outputs of a graph, and what all passes have in common, to new outputs."""
 
 
-MOST_ROUNDS = 20
-"""How many times passes inside of a pass may be repeated."""
+SUSPICIOUS_ROUNDS = 20
+"""After so many repetitions of passes inside of a pass it is looked whether the graph comes back, or grows without end."""
+MOST_ROUNDS = 200
+"""After so many it is left as it is: right, but not as simple as it might be."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -102,7 +105,8 @@ class Pass:
 
     def _repeated(self, outputs: Sequence[Node], context: Context) -> list[Node]:
         nodes, passes, waiting = list(outputs), self.passes, set(self.passes)
-        for _ in range(MOST_ROUNDS):
+        before, most = Graph(()), 0  # a graph as it was some rounds ago, and the nodes that it may grow to
+        for number in range(MOST_ROUNDS):
             for stage in passes:
                 if stage not in waiting:
                     continue
@@ -113,9 +117,20 @@ class Pass:
                 waiting.discard(stage)  # once more would change nothing
             if not waiting:
                 return nodes
-        names = " and ".join(repr(stage.name) for stage in passes if stage in waiting)
-        raise RewriteError(
-            f"the passes in {self.name!r} did not come to an end in {MOST_ROUNDS} rounds",
+            # One pass may simplify what another one has merged, layer after layer: many rounds alone are no circle.
+            if number >= SUSPICIOUS_ROUNDS:
+                graph = Graph(nodes)
+                most = most or 100 + 2 * len(graph.nodes)
+                if graph == before or len(graph.nodes) > most:
+                    raise self._without_end(waiting)
+                if number.bit_count() == 1 or number == SUSPICIOUS_ROUNDS:
+                    before = graph
+        return nodes
+
+    def _without_end(self, waiting: set[Pass]) -> RewriteError:
+        names = " and ".join(repr(stage.name) for stage in self.passes if stage in waiting)
+        return RewriteError(
+            f"the passes in {self.name!r} did not come to an end in {SUSPICIOUS_ROUNDS} rounds",
             f"At last {names} still had work to do; do they undo each other?",
         )
 
