@@ -47,10 +47,10 @@ def test_files_that_were_changed_or_cut_off_are_ignored(folder):
     for path in folder.iterdir():
         data = path.read_bytes()
         path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-    assert "compiled" in run()
+    assert "compiled: its file in the cache on disk is damaged" in run()
     for path in folder.iterdir():
         path.write_bytes(path.read_bytes()[:40])
-    assert "compiled" in run()
+    assert "compiled: its file in the cache on disk is damaged" in run()
     assert "read from the cache on disk" in run()
 
 
@@ -58,7 +58,15 @@ def test_files_that_were_changed_or_cut_off_are_ignored(folder):
 def test_a_folder_that_others_may_write_to_is_not_used(folder):
     run()
     folder.chmod(0o777)
-    assert "the cache on disk is off" in run()
+    assert f"compiled: others may write to the folder of the cache, {folder} " in run()
+
+
+def test_a_folder_that_cannot_be_is_told(tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("GRAPHNN_CACHE", str(tmp_path / "file"))
+    assert f"compiled: there is no folder for the cache, {tmp_path / 'file'} " in run()
+    monkeypatch.setenv("GRAPHNN_CACHE", "off")
+    assert "compiled: the cache on disk is off " in run()
 
 
 def test_it_can_be_switched_off(monkeypatch):
@@ -87,7 +95,15 @@ def test_explain_and_llvm():
         _ = f.llvm
     f(np.ones((8, 16), np.float32))
     text = f.explain()
-    for part in ("backend 'native'", "passes: ", "machine code: ", "1.02 kFLOP", "memory: "):
+    for part in (
+        "backend 'native'",
+        "rewriting: merge ",
+        "simplify ",
+        "compiling: ",
+        "machine code: ",
+        "1.02 kFLOP",
+        "memory: ",
+    ):
         assert part in text, text
     assert "test_native_cache.py" in text
     assert "define i32 @segment0(ptr %table)" in f.llvm
@@ -105,6 +121,29 @@ def test_explain_tells_what_numpy_runs():
     assert "backend='native'" in str(caught.value)
 
 
+def test_explain_looks_into_loops_and_choices():
+    x = gn.placeholder("x", ("t", 64))
+    last, _ = gn.scan(lambda h, r: (gn.tanh(h + r), None), gn.zeros((64,)), x)
+    f = gn.function([x], last)
+    f(np.ones((20, 64), np.float32))
+    (row,) = [line for line in f.explain().splitlines() if " scan." in line]
+    assert "2.56 kFLOP" in row  # two operations for each of 20 * 64 elements
+    assert "20 steps: add, tanh" in row
+    assert "test_native_cache.py" in row
+    assert "20 steps: add, tanh" in f.profile(np.ones((20, 64), np.float32), rounds=1)
+    n = gn.placeholder("n", (64,))
+    g = gn.function([n], gn.while_loop(lambda v: gn.max(v) > 1, lambda v: v * 0.5, n))
+    g(np.ones(64, np.float32))
+    assert "each step, which is what is counted: max, greater, multiply" in g.explain()
+    h = gn.function([n], gn.cond(gn.sum(n) > 0, lambda: gn.exp(n), lambda: gn.sin(n) * 2))
+    h(np.ones(64, np.float32))
+    (row,) = [line for line in h.explain().splitlines() if " switch." in line]
+    assert "128 FLOP" in row
+    assert "one of: " in row
+    assert "exp" in row
+    assert "sin, multiply" in row
+
+
 def test_profile():
     x, w = gn.placeholder("x", ("n", 16)), gn.parameter("w", np.ones((16, 4), np.float32))
     f = gn.function([x], gn.sum(gn.lgamma(gn.exp(x @ w))), updates={w: w * 2}, backend="native")
@@ -114,6 +153,9 @@ def test_profile():
     assert w.value.max() == 1
     with pytest.raises(gn.GraphError, match="profile measures the kernels of the native backend"):
         gn.function([x], x + 1, backend="numpy").profile(np.ones((8, 16), np.float32))
+    for wrong in (0, -1, 2.5, "many"):  # of none the shortest time would be infinite
+        with pytest.raises(gn.GraphError, match="profile: rounds is an int from 1"):
+            f.profile(np.ones((8, 16), np.float32), rounds=wrong)
 
 
 @pytest.mark.parametrize("on_disk", [True, False])

@@ -230,3 +230,16 @@ def test_updates_do_not_wait_for_an_index_that_was_checked():
         f(np.array([0] * 11 + [9]))
     np.testing.assert_array_equal(e.value, before[0])
     np.testing.assert_array_equal(v.value, before[1])
+
+
+@pytest.mark.parametrize("kernel", [gn.cumulative_sum, gn.sort])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_kernel_between_two_readers_of_a_value_is_no_circle(kernel, late):
+    # `where` would have put the sine and the exponential into one group, which the kernel between them waits for.
+    x, y = gn.placeholder("x", (4, 4)), gn.placeholder("y", (4, 4))
+    first = gn.exp(x)
+    chooses = gn.sin(y)
+    second = kernel(first, axis=0)
+    chosen = gn.where(chooses > 0, first, second) if late else gn.where(chooses > 0, second, first)
+    a, b = np.random.default_rng(0).normal(size=(2, 4, 4)).astype("float32")
+    np.testing.assert_allclose(gn.function([x, y], chosen)(a, b), gn.evaluate(chosen, {x: a, y: b}), rtol=1e-5)

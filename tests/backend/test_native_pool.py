@@ -182,6 +182,14 @@ def test_the_number_of_threads(monkeypatch):
             pool.set_num_threads(wrong)
 
 
+def test_threads_without_measure_are_not_made(monkeypatch):
+    # A million was taken at its word: some twenty thousand threads, and the next product ended the process.
+    with pytest.raises(GraphError, match="at most 1024 threads share work, 1000000 are wanted"):
+        pool.set_num_threads(10**6)
+    monkeypatch.setenv("GRAPHNN_NUM_THREADS", "1000000")
+    assert pool.num_threads() == 1024
+
+
 def test_the_runtime_can_be_written_for_every_system():
     for way in ("futex", "posix", "windows"):
         llvm = target.binding()

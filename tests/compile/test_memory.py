@@ -261,3 +261,13 @@ def test_a_function_holds_no_input():
     del given
     gc.collect()
     assert ref() is None
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_a_result_beyond_all_memory(backend):
+    # NumPy's kernels give a view of one element here, and only the copy of it that is returned has no room.
+    x = gn.placeholder("x", ())
+    f = gn.function([x], gn.broadcast_to(x, (2**50,)), backend=backend)
+    with pytest.raises(gn.ExecutionError, match="out of memory") as caught:
+        f(1.0)
+    assert "4,503,599,627,370,496 bytes" in str(caught.value)

@@ -1,5 +1,6 @@
 """The passes that see the whole graph, what rewriting is good for, and how functions are told about it."""
 
+import functools
 import math
 from itertools import pairwise
 
@@ -184,6 +185,10 @@ class TestStability:
             (lambda x: gn.log(gn.sigmoid(x)), -1000.0, -np.inf, -1000.0),
             (lambda x: 1 - gn.sigmoid(x), 100.0, 0.0, math.exp(-100)),
             (lambda x: gn.log(1 - gn.sigmoid(x)), 1000.0, -np.inf, -1000.0),
+            (lambda x: gn.log1p(-gn.sigmoid(x)), 1000.0, -np.inf, -1000.0),
+            (lambda x: gn.log(1 / (1 + gn.exp(-x))), -1000.0, -np.inf, -1000.0),
+            (lambda x: 1 - 1 / (1 + gn.exp(-x)), 100.0, 0.0, math.exp(-100)),
+            (lambda x: gn.exp(x) + (-1), 1e-20, 0.0, 1e-20),
             (lambda x: 1 - gn.erf(x), 10.0, 0.0, math.erfc(10)),
             (lambda x: gn.log(gn.exp(x)), 1000.0, np.inf, 1000.0),
             (lambda x: gn.log(gn.sum(gn.exp(gn.stack([x, x])))), 1000.0, np.inf, 1000.0 + math.log(2)),
@@ -197,7 +202,24 @@ class TestStability:
         node = build(x) if build(x).dtype is x.dtype else build(x).astype("float64")
         assert gn.evaluate(node, {x: point}) == plain
         assert gn.function([x], node, passes=without("stability"))(point) == plain
-        assert gn.function([x], node)(point) == pytest.approx(exact, rel=1e-13)
+        assert gn.function([x], node)(point) == pytest.approx(
+            exact, rel=1e-13, abs=0
+        )  # else all small numbers were equal
+
+    def test_a_sigmoid_by_hand_that_overflows(self):
+        x = gn.placeholder("x", (), "float64")
+        node = gn.exp(x) / (gn.exp(x) + 1)
+        assert np.isnan(gn.evaluate(node, {x: 1000.0}))
+        assert gn.function([x], node)(1000.0) == 1.0
+
+    @pytest.mark.parametrize("squared", [gn.square, lambda x: x * x, lambda x: x**2])
+    @pytest.mark.parametrize("keepdims", [False, True])
+    def test_a_variance_is_known_however_its_squares_are_written(self, squared, keepdims):
+        x = gn.placeholder("x", ("n", 3), "float64")
+        mean = functools.partial(gn.mean, axis=0, keepdims=keepdims)
+        f = gn.function([x], mean(squared(x)) - squared(mean(x)))
+        points = 1e9 + np.arange(6.0).reshape(2, 3)
+        assert np.array_equal(f(points), np.var(points, axis=0, keepdims=keepdims))
 
     def test_a_softmax_by_hand_with_its_own_shift_is_not_shifted_twice(self):
         x = gn.placeholder("x", (4, 5), "float64")

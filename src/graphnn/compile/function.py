@@ -89,6 +89,7 @@ class Function:
         self._cells = [variable.cell for variable in self._variables]
         self._named = any(argument.named for argument in self._signature.arguments)
         self._plans: dict[tuple[tuple[int, ...], ...], Executable] = {}
+        self._spent: dict[Executable, dict[str, float]] = {}  # seconds of each pass of the rewriting
         self._count = len(ends)
         self._sizes: dict[str, int] = {}  # those of the last plan
         self._updated = [variable.cell for variable in self.updates]
@@ -136,7 +137,8 @@ class Function:
         >>> _ = f([1.0, 2.0])
         >>> print(f.explain())
         f(x: float32[2]) -> float32[2], backend 'native'
-        passes: ...
+        rewriting: merge ... ms, names ... ms, ...
+        compiling: ...
         machine code: ...
         1 native kernels: 2 FLOP, 16 B read and written
             0 loops.0 ... [2] add ...
@@ -150,6 +152,9 @@ class Function:
             if self._named:
                 shapes = [f"{a.path} {list(shape)}" for a, shape in zip(self._signature.arguments, key, strict=True)]
                 lines.append(f"for {', '.join(shapes)}:")
+            if spent := self._spent.get(plan):
+                passes = ", ".join(f"{name} {seconds * 1e3:.1f} ms" for name, seconds in spent.items())
+                lines.append(f"rewriting: {passes}")
             lines.append(plan.explain())
         return "\n".join(lines)
 
@@ -164,8 +169,10 @@ class Function:
         Raises
         ------
         GraphError
-            If another backend runs the function.
+            If another backend runs the function, or `rounds` is no int from 1.
         """
+        if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
+            raise GraphError(f"profile: rounds is an int from 1, not {rounds!r}")
         arrays = self._signature.arrays(args, kwargs)
         key = tuple([array.shape for array in arrays]) if self._named else ()
         plan = self._plans.get(key) or self._compile(key, arrays)
@@ -218,14 +225,17 @@ class Function:
             self._sizes = sizes
             inputs: list[Node] = [*(a.node for a in arguments), *self._variables]
             outputs, inputs = _bound([*self.graph.outputs, *self.updates.values()], inputs, sizes)
-            outputs = optimize(outputs, self._backend.keeps, self.passes, compute=NumpyBackend.compute)
+            spent: dict[str, float] = {}
+            outputs = optimize(outputs, self._backend.keeps, self.passes, compute=NumpyBackend.compute, times=spent)
             numbers = {variable: number for number, variable in enumerate(self._variables)}
             form = Form(self._variables, tuple([numbers[v] for v in self.updates]), self._single, self._taken)
             plan = self._plans[key] = self._backend.compile(outputs, inputs, self._debug, form)
+            self._spent[plan] = spent
             if self._signature.flat:
                 self._direct = getattr(plan, "direct", None)
             if len(self._plans) > MOST_PLANS:
-                del self._plans[next(iter(self._plans))]  # the oldest; its sizes are planned again if they come back
+                oldest = self._plans.pop(next(iter(self._plans)))  # its sizes are planned again if they come back
+                del self._spent[oldest]
             return plan
 
     @property

@@ -51,7 +51,10 @@ class Argument:
                 hint = "Its lists have different lengths."
             elif hasattr(value, "filled"):
                 hint = "Its mask would be lost. Decide what stands in its place: array.filled(0)."
-            raise DTypeError(f"argument {self.path}: expected {self.spec}, got {type(value).__name__}", hint) from None
+            given = type(value).__name__
+            if type(value) is np.ndarray and isinstance(error, DTypeError):
+                given, hint = f"an array of {value.dtype}", " ".join(error.hints).strip()
+            raise DTypeError(f"argument {self.path}: expected {self.spec}, got {given}", hint) from None
         if dtype is not self.spec.dtype:
             raise DTypeError(
                 f"argument {self.path}: expected {self.spec}, got {dtype}{shape_text(array.shape)}",

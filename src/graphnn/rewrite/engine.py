@@ -62,13 +62,20 @@ class Context:
     keeps : tells the composites that the backend runs by name
     compute : computes nodes that depend on constants only; None where no backend is at hand
     log : gets every step, if it is a list
+    times : gets the seconds that each pass takes, if it is a dict; passes inside of loops count for the one that looks there
     stage : the name of the pass that is running
     merged : the outputs, if they are those of a graph in which all equal nodes are one
     through_all : the whole pipeline, for the graphs inside of loops and branches
     """
 
-    def __init__(self, keeps: Keep = keep_none, compute: Compute | None = None, log: list[Step] | None = None) -> None:
-        self.keeps, self.compute, self.log = keeps, compute, log
+    def __init__(
+        self,
+        keeps: Keep = keep_none,
+        compute: Compute | None = None,
+        log: list[Step] | None = None,
+        times: dict[str, float] | None = None,
+    ) -> None:
+        self.keeps, self.compute, self.log, self.times = keeps, compute, log, times
         self.stage = ""
         self.merged: tuple[Node, ...] | None = None
         self.through_all: Callable[[Sequence[Node]], list[Node]] = list
@@ -286,10 +293,15 @@ def _broken(rule: Rule, node: Node, headline: str, after: Node | None = None) ->
     return RewriteError(
         headline,
         shown,
-        f"The error is in the rule, not in your graph. Leave the rule out: passes=rewrite.without({rule.name!r}).",
+        f"The error is in the rule, not in your graph. Leave the rule out: {_way_out(rule)}.",
         operands=operand_rows(node.inputs),
         at=str(node.source) if node.source is not None else "",
     )
+
+
+def _way_out(rule: Rule) -> str:
+    # Only rules of a group are sure to be among those that `without` begins with; a user's own may be in a list of theirs.
+    return f"passes=rewrite.without({rule.name!r})" if rule.group else f"take {rule.name!r} from the list of its pass"
 
 
 def _check_for_circle(move: Move, newest: int) -> None:
@@ -316,7 +328,7 @@ def _check_for_circle(move: Move, newest: int) -> None:
         raise RewriteError(
             f"{who}: there is no end to it",
             f"They go round: {' -> '.join(_shown(step.before) for step in circle)} -> {_shown(node)}.",
-            f"Leave {'one of them' if many else 'it'} out: passes=rewrite.without({names[-1]}).",
+            f"Leave {'one of them' if many else 'it'} out: {_way_out(circle[-1].rule)}.",
             operands=operand_rows(start.inputs),
             at=str(start.source) if start.source is not None else "",
         )

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterator, Sequence
 from operator import is_
 from typing import TypeAlias
 
 from graphnn.errors import GraphError, RewriteError, nearest
+from graphnn.ir.graph import Graph
 from graphnn.ir.node import Node
 from graphnn.rewrite.chains import order_chains
 from graphnn.rewrite.engine import Compute, Context, Index, Keep, Step, apply_rules, keep_none
 from graphnn.rewrite.passes import expand, fold_constants, inside_of_loops, intern, less_in_loops, share_loops
 from graphnn.rewrite.rule import Rule
-from graphnn.rewrite.rules.algebra import ALGEBRA
+from graphnn.rewrite.rules.algebra import ALGEBRA, SQUARES
 from graphnn.rewrite.rules.canonical import CANONICAL
 from graphnn.rewrite.rules.gathers import GATHERS
 from graphnn.rewrite.rules.products import PRODUCTS
@@ -26,8 +28,10 @@ Walk: TypeAlias = Callable[[Sequence[Node], Context], "list[Node]"]
 """A pass as a function: the outputs of a graph, and what all passes have in common, to new outputs."""
 
 
-MOST_ROUNDS = 20
-"""How many times passes inside of a pass may be repeated."""
+SUSPICIOUS_ROUNDS = 20
+"""After so many repetitions of passes inside of a pass it is looked whether the graph comes back, or grows without end."""
+MOST_ROUNDS = 200
+"""After so many it is left as it is: right, but not as simple as it might be."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -79,6 +83,14 @@ class Pass:
         if self.passes:
             return self._repeated(outputs, context)
         context.stage = self.name
+        if context.times is None:
+            return self._once(outputs, context)
+        started = time.perf_counter()
+        made = self._once(outputs, context)
+        context.times[self.name] = context.times.get(self.name, 0.0) + time.perf_counter() - started
+        return made
+
+    def _once(self, outputs: Sequence[Node], context: Context) -> list[Node]:
         if callable(self.work):
             made = self.work(outputs, context)
             if [node.spec for node in made] != [node.spec for node in outputs]:
@@ -93,7 +105,8 @@ class Pass:
 
     def _repeated(self, outputs: Sequence[Node], context: Context) -> list[Node]:
         nodes, passes, waiting = list(outputs), self.passes, set(self.passes)
-        for _ in range(MOST_ROUNDS):
+        before, most = Graph(()), 0  # a graph as it was some rounds ago, and the nodes that it may grow to
+        for number in range(MOST_ROUNDS):
             for stage in passes:
                 if stage not in waiting:
                     continue
@@ -104,9 +117,20 @@ class Pass:
                 waiting.discard(stage)  # once more would change nothing
             if not waiting:
                 return nodes
-        names = " and ".join(repr(stage.name) for stage in passes if stage in waiting)
-        raise RewriteError(
-            f"the passes in {self.name!r} did not come to an end in {MOST_ROUNDS} rounds",
+            # One pass may simplify what another one has merged, layer after layer: many rounds alone are no circle.
+            if number >= SUSPICIOUS_ROUNDS:
+                graph = Graph(nodes)
+                most = most or 100 + 2 * len(graph.nodes)
+                if graph == before or len(graph.nodes) > most:
+                    raise self._without_end(waiting)
+                if number.bit_count() == 1 or number == SUSPICIOUS_ROUNDS:
+                    before = graph
+        return nodes
+
+    def _without_end(self, waiting: set[Pass]) -> RewriteError:
+        names = " and ".join(repr(stage.name) for stage in self.passes if stage in waiting)
+        return RewriteError(
+            f"the passes in {self.name!r} did not come to an end in {SUSPICIOUS_ROUNDS} rounds",
             f"At last {names} still had work to do; do they undo each other?",
         )
 
@@ -127,7 +151,7 @@ BASIC: tuple[Pass, ...] = (EXPAND, MERGE, SHARE)
 
 PASSES: tuple[Pass, ...] = (
     MERGE,
-    Pass("names", NAMED + DIGITS),  # while composites still have their names
+    Pass("names", SQUARES + NAMED + DIGITS),  # while composites still have their names
     Pass("bodies", inside_of_loops),
     EXPAND,
     MERGE,
@@ -178,7 +202,7 @@ def only_exact(passes: Sequence[Pass] = PASSES) -> tuple[Pass, ...]:
 
     >>> from graphnn import rewrite
     >>> [stage.name for stage in rewrite.only_exact()]
-    ['merge', 'bodies', 'expand', 'merge', 'share', 'improve']
+    ['merge', 'names', 'bodies', 'expand', 'merge', 'share', 'improve']
     """
     return _selected(passes, lambda stage: stage.exact, lambda rule: rule.exact)
 
@@ -214,6 +238,7 @@ def optimize(
     *,
     compute: Compute | None = None,
     log: list[Step] | None = None,
+    times: dict[str, float] | None = None,
 ) -> list[Node]:
     r"""The outputs of a graph after all passes, in order; the graph itself does not change.
 
@@ -224,6 +249,7 @@ def optimize(
     passes : see `PASSES`
     compute : computes nodes that depend on constants only; without it they are not folded
     log : a list that gets a `Step` for every rewrite
+    times : a dict that gets the seconds that each pass takes, by its name
 
     Raises
     ------
@@ -239,7 +265,7 @@ def optimize(
     names: log1p: log(1.0 + x) -> log1p(x)
     simplify: times_one: log1p(x) * 1.0 -> log1p(x)
     """
-    context = Context(keep, compute, log)
+    context = Context(keep, compute, log, times)
     stages = check_passes(passes)
 
     def through_all(ends: Sequence[Node]) -> list[Node]:
@@ -248,7 +274,14 @@ def optimize(
             nodes = stage(nodes, context)
         return expand(nodes, context)
 
-    context.through_all = through_all
+    def through_body(ends: Sequence[Node]) -> list[Node]:
+        spent, context.times = context.times, None
+        try:
+            return through_all(ends)
+        finally:
+            context.times = spent
+
+    context.through_all = through_body
     return through_all(outputs)
 
 

@@ -23,9 +23,14 @@ _MOST_BYTES = 2**30
 
 def folder() -> Path | None:
     """Where the code is kept; None where it is not."""
+    return _place()[0]
+
+
+def _place() -> tuple[Path | None, str]:
+    """The folder, or why there is none."""
     chosen = os.environ.get("GRAPHNN_CACHE", "")
     if chosen == "off":
-        return None
+        return None, "the cache on disk is off"
     if chosen:
         path = Path(chosen)
     else:
@@ -36,10 +41,12 @@ def folder() -> Path | None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.stat()
     except OSError:
-        return None
-    if hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & 0o022):
-        return None
-    return path
+        return None, f"there is no folder for the cache, {path}"
+    if hasattr(os, "getuid") and found.st_uid != os.getuid():
+        return None, f"the folder of the cache, {path}, belongs to somebody else"
+    if hasattr(os, "getuid") and found.st_mode & 0o022:
+        return None, f"others may write to the folder of the cache, {path}"
+    return path, ""
 
 
 def name_of(*parts: str) -> str:
@@ -72,6 +79,14 @@ def load(name: str) -> bytes | None:
     if data[: len(_MAGIC)] != _MAGIC or _hash(name, code) != data[len(_MAGIC) : head]:
         return None
     return code
+
+
+def miss(name: str) -> str:
+    """Why there is no code of this name."""
+    place, reason = _place()
+    if place is None:
+        return reason
+    return "its file in the cache on disk is damaged" if (place / name).exists() else "not in the cache on disk"
 
 
 def _read(path: Path) -> bytes:

@@ -144,7 +144,7 @@ def _(op: Scan, node: Node, views: Sequence[View], maker: Any) -> list[View] | N
     pairs = {i: (room.take(sizes[i]), room.take(sizes[i])) for i in range(op.carries) if i not in stacks.lines}
     anchor, parts = part_items(maker, node, room.size, sources, stacks.parts(length))
     step_takes = _STEP + program.nanoseconds
-    anchor.inside = step_takes * length
+    anchor.inside, anchor.bodies = step_takes * length, ((program, length),)
     constants = _constants(program)
     own = [maker.fixed(item) for item in constants]
 
@@ -283,6 +283,7 @@ def _(op: While, node: Node, views: Sequence[View], maker: Any) -> list[View] | 
     anchor, parts = part_items(maker, node, room.size, sources, _parts_of(node))
     step_takes = _STEP + condition.nanoseconds + body.nanoseconds
     anchor.inside = 2 * interrupts.PATIENCE  # nobody knows: as long as what can be stopped
+    anchor.bodies = ((condition, 1), (body, 1))
     constants = [_constants(condition), _constants(body)]
     own = [maker.fixed(item) for group in constants for item in group]
 
@@ -345,6 +346,7 @@ def _(op: Switch, node: Node, views: Sequence[View], maker: Any) -> list[View] |
     inners = [_inner(program, room) for program in programs]
     anchor, parts = part_items(maker, node, room.size, sources, _parts_of(node))
     anchor.inside = max(program.nanoseconds for program in programs)
+    anchor.bodies = tuple([(program, 1) for program in programs])
     constants = [_constants(program) for program in programs]
     own = [maker.fixed(item) for group in constants for item in group]
 

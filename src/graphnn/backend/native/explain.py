@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from graphnn.backend.native.items import Item
@@ -11,6 +12,8 @@ from graphnn.backend.native.products import Product
 from graphnn.backend.native.regions import Group
 from graphnn.ir.source import Source
 from graphnn.ir.spec import Bundle
+from graphnn.transform.branches import Switch
+from graphnn.transform.loops import Scan
 
 if TYPE_CHECKING:
     from graphnn.backend.native.plan import Plan
@@ -21,7 +24,7 @@ _MOST_LINES = 3
 def report(plan: Plan) -> str:
     """The text of ``f.explain()``."""
     done = ", ".join(f"{name} {seconds * 1e3:.1f} ms" for name, seconds in plan.times.items())
-    lines = [f"passes: {done}"]
+    lines = [f"compiling: {done}"]
     origin = plan.library.origin if plan.native else "there is none"
     lines.append(f"machine code: {origin}; {len(plan.text):,} characters of LLVM IR")
     total_flops = sum(flops(group) for _, group in plan.kernels)
@@ -62,20 +65,43 @@ def times(plan: Plan, seconds: list[float]) -> str:
 
 
 def _operations(group: Group) -> str:
-    names: dict[str, int] = {}
-    for item in group.items:
-        name = "copy" if item.key == "copy" or item.node is None else item.node.op.name
-        names[name] = names.get(name, 0) + 1
-    listed = ", ".join(name if count == 1 else f"{name} x{count}" for name, count in names.items())
     first = group.items[0]
     shape = list(first.wide or first.shape) if group.closed else list(group.domain)
     if first.node is not None and isinstance(first.node.spec, Bundle):
-        return f"{first.node.op.name} {first.node.spec}"
-    return f"{shape} {listed}"
+        return f"{first.node.op.name} {first.node.spec}{_bodies(first)}"
+    return f"{shape} {_names(group.items)}"
+
+
+def _names(items: Iterable[Item]) -> str:
+    names: dict[str, int] = {}
+    for item in items:
+        name = "copy" if item.key == "copy" or item.node is None else item.node.op.name
+        names[name] = names.get(name, 0) + 1
+    return ", ".join(name if count == 1 else f"{name} x{count}" for name, count in names.items())
+
+
+def _bodies(item: Item) -> str:
+    """What is inside of a loop or a choice."""
+    if item.node is None or not item.bodies:
+        return ""
+    listed = [_names(inner for group in program.groups for inner in group.items) for program, _ in item.bodies]
+    if isinstance(item.node.op, Switch):
+        return f", one of: {' | '.join(listed)}"
+    steps = f"{item.bodies[0][1]} steps" if isinstance(item.node.op, Scan) else "each step, which is what is counted"
+    return f", {steps}: {', '.join(names for names in listed if names)}"
+
+
+def _all_items(group: Group) -> Iterator[Item]:
+    """The items of a group, and those inside of its loops."""
+    for item in group.items:
+        yield item
+        for program, _ in item.bodies:
+            for inner in program.groups:
+                yield from _all_items(inner)
 
 
 def _places(group: Group) -> str:
-    found = list(dict.fromkeys(_source(item) for item in group.items))
+    found = list(dict.fromkeys(_source(item) for item in _all_items(group)))
     found = [place for place in found if place]
     more = f" and {len(found) - _MOST_LINES} more" if len(found) > _MOST_LINES else ""
     return f"({', '.join(found[:_MOST_LINES])}{more})" if found else ""
@@ -95,9 +121,17 @@ def _line(source: Source) -> str:
 
 
 def flops(group: Group) -> int:
-    """Floating-point operations of a kernel: one for each element of each item, two for each term of a product."""
+    """Floating-point operations of a kernel: one for each element of each item, two for each term of a product.
+
+    A scan does those of all its steps; a `while_loop`, of which nobody knows how many there are, is counted with one; a
+    choice with the dearest of its branches.
+    """
     count = 0
     for item in group.items:
+        inside = [times * sum(map(flops, program.groups)) for program, times in item.bodies]
+        if inside:
+            chosen = item.node is not None and isinstance(item.node.op, Switch)
+            count += max(inside) if chosen else sum(inside)
         if isinstance(item.key, Product):
             count += item.key.work
         elif item.role == "reduce":

@@ -70,11 +70,12 @@ class Item:
     checks : what its kernel fails for if it does not hold; the same does not fail when it has held before
     again : whether it is a copy that is computed where it is read; see `recompute`
     inside : of a loop, roughly how many nanoseconds its steps take
+    bodies : of a loop or a choice, the programs in it, and how often each runs; of a `while_loop`, for one step
     """
 
     __slots__ = (
-        "again", "axes", "checks", "dtype", "emit", "group", "index", "inside", "kernel", "key", "kind", "node", "operands",
-        "output", "role", "shape", "size", "stored", "value", "wide",
+        "again", "axes", "bodies", "checks", "dtype", "emit", "group", "index", "inside", "kernel", "key", "kind", "node",
+        "operands", "output", "role", "shape", "size", "stored", "value", "wide",
     )  # fmt: skip
 
     def __init__(self, index: int, role: str, node: Node | None, shape: Sizes, dtype: DType) -> None:
@@ -93,6 +94,7 @@ class Item:
         self.output = -1  # the result array that it is written to
         self.kernel: Callable[[Module], Kernel] | None = None
         self.inside = 0.0
+        self.bodies: tuple[tuple[Any, int], ...] = ()
 
     @property
     def bytes(self) -> int:

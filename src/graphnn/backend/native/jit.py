@@ -203,7 +203,7 @@ def _load(name: str) -> tuple[bytes | None, str]:
     code = cache.load(name)
     if code is not None:
         return code, f"read from the cache on disk ({name[:12]})"
-    return None, "the cache on disk is off" if cache.folder() is None else "not in the cache on disk"
+    return None, cache.miss(name)
 
 
 def _before_fork() -> None:

@@ -28,6 +28,8 @@ from graphnn.backend.native.target import binding
 from graphnn.errors import GraphError
 
 _SPIN = 50e-6  # seconds that a helper looks for a job before it sleeps
+MOST_THREADS = 1024
+"""More are refused: some ten thousand take what a process may map of memory, and then LLVM or NumPy ends it."""
 _lock = threading.RLock()  # taken while helpers are made or sent home
 _helpers: list[threading.Thread] = []
 _wanted: int | None = None
@@ -48,7 +50,7 @@ def num_threads() -> int:
     """How many threads share the work of native functions, the caller among them.
 
     It is what `set_num_threads` chose, else the environment variable ``GRAPHNN_NUM_THREADS``, else the number of cores this
-    process may use.
+    process may use; never more than 1024.
 
     >>> gn.num_threads() >= 1
     True
@@ -56,17 +58,17 @@ def num_threads() -> int:
     if _wanted is not None:
         return _wanted
     given = os.environ.get("GRAPHNN_NUM_THREADS", "")
-    if given.isdecimal() and int(given) > 0:
-        return int(given)
+    if given.isdecimal() and len(given) < 20 and int(given) > 0:
+        return min(int(given), MOST_THREADS)
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        return min(len(os.sched_getaffinity(0)), MOST_THREADS)
+    return min(os.cpu_count() or 1, MOST_THREADS)
 
 
 def set_num_threads(count: int | None, /) -> None:
     """Choose how many threads share the work of native functions; None for the default. Results do not depend on it.
 
-    Helpers are made when there is work for them. To use one core only, choose 1.
+    Helpers are made when there is work for them. To use one core only, choose 1; more than there are cores gain nothing.
 
     >>> gn.set_num_threads(1)
     >>> gn.num_threads()
@@ -76,14 +78,20 @@ def set_num_threads(count: int | None, /) -> None:
     Raises
     ------
     GraphError
-        If the number is not None and no int from 1.
+        If the number is not None and no int from 1 to 1024.
     """
     global _wanted
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-        raise GraphError(
-            f"set_num_threads: {count!r} is no number of threads",
-            "Give an int from 1, or None for as many as there are cores.",
-        )
+    if count is not None:
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise GraphError(
+                f"set_num_threads: {count!r} is no number of threads",
+                "Give an int from 1, or None for as many as there are cores.",
+            )
+        if count > MOST_THREADS:
+            raise GraphError(
+                f"set_num_threads: at most {MOST_THREADS} threads share work, {count} are wanted",
+                "More than there are cores gain nothing; None takes as many as there are cores.",
+            )
     with _lock:
         _wanted = count
         _send_home()

@@ -116,7 +116,10 @@ class Regions:
         if fitted is None or any(_reaches(other, group) for other in others):
             return False
         for other in others:
-            both = None if other.closed or _reaches(group, other) else _merged(group, other)
+            # Nor may what it goes on to read wait for what is merged here.
+            apart = [third for third in map(find, others) if third is not other and third is not group]
+            circle = other.closed or _reaches(group, other) or any(_reaches(third, other) for third in apart)
+            both = None if circle else _merged(group, other)
             if both is not None and (together := _fits(item, both, (group, other))) is not None:
                 self._merge(group, other, both)
                 fitted = together

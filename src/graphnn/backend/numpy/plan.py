@@ -71,7 +71,11 @@ class Plan:
         if self.debug is not None:
             self._check_finite(values)
         taken = {id(array) for array in arguments}
-        return [self._own(values[slot], taken) for slot in self.outputs]
+        try:
+            return [self._own(values[slot], taken) for slot in self.outputs]
+        except MemoryError as error:  # a view of little may be a result beyond all memory
+            sizes = [values[slot].nbytes for slot in self.outputs]
+            raise ExecutionError("out of memory", f"The results take {sum(sizes):,} bytes.") from error
 
     def run(self, arguments: Sequence[Any]) -> list[Any]:
         """The outputs as they are: they may be views, and share memory with arguments. For graphs inside of others."""

@@ -160,3 +160,6 @@ ALGEBRA = group(
         example=lambda x, p=Spec((4, 2, 3), bool_): (where(p, x, x), broadcast_to(x, (4, 2, 3))),
     ),
 )  # fmt: skip
+
+SQUARES = tuple(one for one in ALGEBRA if one.name in ("times_itself", "to_the_second"))
+"""They also come before formulas are recognised: a variance is written with each of ``x * x``, ``x**2`` and ``square(x)``."""

@@ -44,6 +44,7 @@ DIGITS = group(
     rule("log1p", log(1 + _x), log1p(_x), exact=False, example=lambda x: (log(1 + x), log1p(x))),
     rule("log1p_minus", log(1 - _x), log1p(-_x), exact=False, example=lambda x: (log(1 - x), log1p(-x))),
     rule("expm1", exp(_x) - 1, expm1(_x), exact=False, example=lambda x: (exp(x) - 1, expm1(x))),
+    rule("expm1_plus", exp(_x) + (-1), expm1(_x), exact=False, example=lambda x: (exp(x) + (-1.0), expm1(x))),
     # Not -expm1(x), which would be -0.0 at 0.
     rule("expm1_minus", 1 - exp(_x), 0 - expm1(_x), exact=False, example=lambda x: (1 - exp(x), 0 - expm1(x))),
     rule("erfc", 1 - erf(_x), erfc(_x), exact=False, example=lambda x: (1 - erf(x), erfc(x))),
@@ -76,6 +77,23 @@ NAMED = group(
     rule(
         "one_minus_sigmoid", 1 - sigmoid(_x), sigmoid(-_x), exact=False,
         example=lambda x: (1 - sigmoid(x), sigmoid(-x)),
+    ),
+    rule(
+        "log1p_of_sigmoid", log1p(-sigmoid(_x)), log_sigmoid(-_x), exact=False,
+        example=lambda x: (log1p(-sigmoid(x)), log_sigmoid(-x)),
+    ),
+    # 1 / (1 + exp(-x)) itself loses nothing, and its gradient reads the exponential: it stays. What is made of it does lose.
+    rule(
+        "sigmoid", exp(_x) / (1 + exp(_x)), sigmoid(_x), exact=False,
+        example=lambda x: (exp(x) / (1 + exp(x)), sigmoid(x)),
+    ),
+    rule(
+        "one_minus_reciprocal", 1 - 1 / (1 + exp(_x)), sigmoid(_x), exact=False,
+        example=lambda x: (1 - 1 / (1 + exp(x)), sigmoid(x)),
+    ),
+    rule(
+        "log_of_reciprocal", log(1 / (1 + exp(_x))), log_sigmoid(-_x), exact=False,
+        example=lambda x: (log(1 / (1 + exp(x))), log_sigmoid(-x)),
     ),
     rule(
         "log_of_softmax", log(softmax(_rows, axis=0)), log_softmax(_rows, axis=0), free=("axis",), exact=False,
