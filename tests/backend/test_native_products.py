@@ -376,7 +376,9 @@ def test_what_is_done_in_registers_gives_the_same_bits(monkeypatch, target, kind
         a, b = make.matrix(dtype, (), m, k, m == 64), make.matrix(dtype, (), k, n, n == 97)
         w, bias = make.rng.standard_normal((m, n)).astype(dtype), make.rng.standard_normal(n).astype(dtype)
         for ride in rides:
-            listed.append(Product(kind, m, n, k, strides(a), strides(b), (n, 1), (), ride._replace(key=("u", ride.light))))
+            listed.append(
+                Product(kind, m, n, k, strides(a), strides(b), (n, 1), (), ride._replace(key=("u", ride.light)))
+            )
             data.append((a, b, w.copy(), bias))
     runs = compiled(listed, module)
     assert "@whole." in module.text
