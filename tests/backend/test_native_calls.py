@@ -235,7 +235,7 @@ import graphnn as gn
 x = gn.placeholder("x", (2,))
 f = gn.function([x], x + 1)
 print(f([1.0, 2.0]).tolist())
-print(f.explain().splitlines()[1])
+print(f.explain().splitlines()[2])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
     result, explained = done.stdout.splitlines()
