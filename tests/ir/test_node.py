@@ -436,3 +436,16 @@ def test_masked_arrays_are_refused():
         gn.constant(masked)
     with pytest.raises(gn.DTypeError, match="MaskedArray"):
         gn.evaluate(x, {x: masked})
+
+
+def test_the_value_of_a_variable_begins_where_a_line_of_the_cache_does():
+    for shape, dtype in (((16, 3), "float32"), ((1000, 7), "float64"), ((33,), "bfloat16"), ((70,), "bool")):
+        values = gn.evaluate(gn.astype(gn.arange(int(np.prod(shape))), dtype)).reshape(shape)[::-1]
+        first = gn.state("s", values)
+        for variable in (first, copy.deepcopy(first)):
+            held = variable.cell.array
+            assert held.ctypes.data % 64 == 0
+            assert held.flags.c_contiguous
+            assert held.dtype == values.dtype
+            assert (held == values).all()
+            assert not np.shares_memory(held, values)

@@ -13,10 +13,24 @@ from graphnn.ir.spec import Spec, shape_text
 Array: TypeAlias = np.ndarray[Any, Any]
 
 
+_LINE = 64
+"""Bytes of a line of the cache: a vector that begins elsewhere lies in two of them, and takes twice as long."""
+
+
 def native(array: Array, *, copy: bool = False) -> Array:
-    """The array, contiguous and in native byte order; itself where it is both and no copy is asked for."""
+    """The array, contiguous and in native byte order; itself where it is both and no copy is asked for.
+
+    A copy begins where a line of the cache does.
+    """
     dtype = array.dtype if array.dtype.isnative else array.dtype.newbyteorder("=")
-    made: Array = np.array(array, dtype=dtype, order="C", copy=True if copy else None, subok=False)
+    made: Array
+    if not copy or array.nbytes < _LINE or dtype.hasobject:
+        made = np.array(array, dtype=dtype, order="C", copy=True if copy else None, subok=False)
+    else:
+        room = np.empty(array.nbytes + _LINE, np.uint8)
+        start = -room.ctypes.data % _LINE
+        made = room[start : start + array.nbytes].view(dtype).reshape(array.shape)
+        made[...] = array
     return made
 
 

@@ -219,7 +219,7 @@ class Variable(Node):
     def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
         # The copy of a model has variables of its own, with the same values.
         twin: Variable = build(self.op, (), self.spec, like=self, kind=Variable)
-        set_cell(twin, Cell(self.cell.array.copy(), self.cell.trainable))
+        set_cell(twin, Cell(native(self.cell.array, copy=True), self.cell.trainable))
         return twin
 
     @property
