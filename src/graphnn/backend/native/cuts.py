@@ -235,12 +235,13 @@ class Plan:
         most = driver.ROWS_BYTES // self.a_unit
         room = math.inf if self.once else driver.STRIP_BYTES // (rows * self.width * self.size)  # where the sums wait
         threads = pool.num_threads() if p.work > _ALONE else 1
-        best = math.inf
+        best, whole = math.inf, self.units * self.panels * self.batches
         for units, panels in itertools.product(_cuts(self.units), _cuts(self.panels)):
             if units <= most and units * panels <= room:
                 items = -(-self.units // units) * -(-self.panels // panels) * self.batches
-                # What packing takes beside the work; then, threads that wait for the last ones.
-                time = (1 + _PACK_A / panels + _PACK_B / units) * -(-items // threads) * threads / items
+                # What packing takes beside the work; then, threads that wait for the last ones. The last item may be small.
+                most_done = min(1.0, -(-items // threads) * units * panels / whole)
+                time = (1 + _PACK_A / panels + _PACK_B / units) * most_done * threads
                 time += 0.3 * (threads - 1) / items
                 if time < best * 0.9999:
                     best, self.group, self.row_units = time, panels, units
