@@ -241,3 +241,13 @@ def test_wrong_feeds(feeds, error, message):
         gn.evaluate(x * 2, feeds(x))
     at = f"  at {caught.value.at}\n" if caught.value.at else ""
     assert str(caught.value) == message.format(at=at)
+
+
+def test_a_dict_of_one_input_may_be_given_as_a_dict():
+    a = gn.placeholder("a", (2,))
+    for backend in ("native", "numpy"):
+        f = gn.function({"a": a}, a + 1, backend=backend)
+        for call in (lambda f=f: f({"a": [1.0, 2.0]}), lambda f=f: f(a=[1.0, 2.0]), lambda f=f: f([1.0, 2.0])):
+            assert call().tolist() == [2.0, 3.0]
+    inner = gn.function({"p": {"a": a}}, a + 1)
+    assert inner({"p": {"a": [1.0, 2.0]}}).tolist() == inner({"a": [1.0, 2.0]}).tolist() == [2.0, 3.0]

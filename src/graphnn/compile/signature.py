@@ -156,7 +156,9 @@ class Signature:
 
     def arrays(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Array]:
         """The checked arrays of a call, one for each input."""
-        if kwargs or len(args) != len(self.parts):
+        # A dict of one input is given as a dict, too; where that input is a dict itself, the keys tell which one is meant.
+        whole = len(args) == 1 and isinstance(self.tree, Mapping) and isinstance(args[0], Mapping)
+        if kwargs or len(args) != len(self.parts) or (whole and set(args[0]) == set(self.tree)):
             args = self._match(args, kwargs)
         if self.flat:
             return [argument.check(value) for argument, value in zip(self.arguments, args, strict=True)]
