@@ -173,3 +173,19 @@ def test_what_was_freed_goes_back_to_the_system():
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_explain_tells_where_the_largest_arrays_lie_and_how_long():
+    x = gn.placeholder("x", (64, 64))
+    h = x
+    for _ in range(12):
+        h = gn.relu(h @ h)
+    f = gn.function([x], gn.sum(h))
+    f(np.zeros((64, 64), "float32"))
+    text = f.explain().split("memory: ")[1]
+    rows = re.findall(r"^ +16\.4 kB at ([\d,]+) +kernels (\d+) to (\d+) +\[64, 64\] \w+$", text, re.MULTILINE)
+    # Two arrays take turns: each is there until the next one is made of it.
+    assert len(rows) == 8
+    assert {int(place.replace(",", "")) for place, _, _ in rows} == {0, 64 * 64 * 4}
+    assert [(int(first), int(last)) for _, first, last in rows] == [(n, n + 1) for n in range(8)]
+    assert re.search(r"^  and \d+ more, none of them larger$", text, re.MULTILINE)

@@ -129,8 +129,8 @@ class Function:
         """How the function runs: for each combination of sizes it was called with, passes, kernels and memory.
 
         The native backend tells for each kernel the operations in it, the lines that wrote them, its floating-point
-        operations and the bytes that it reads and writes; the memory that lives between kernels; and whether the
-        machine code came from the cache on disk.
+        operations and the bytes that it reads and writes; the memory that lives between kernels, and where its largest
+        arrays lie from which kernel to which; and whether the machine code came from the cache on disk.
 
         >>> x = gn.placeholder("x", (2,))
         >>> f = gn.function([x], x + 1)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from graphnn.backend.native.plan import Plan
 
 _MOST_LINES = 3
+_MOST_ARRAYS = 8
+"""Of the memory plan; in a deep network there are hundreds, which look alike."""
 
 
 def report(plan: Plan) -> str:
@@ -156,10 +158,20 @@ def traffic(group: Group) -> int:
 def _memory(plan: Plan) -> str:
     results = sum(math.prod(shape) * dtype.itemsize for shape, dtype, _ in plan.outputs)
     kept = sum(item.bytes for item in plan.arena.offsets)
-    return (
+    lines = [
         f"memory: {_short(plan.arena.size)}B between kernels ({len(plan.arena.offsets)} arrays, {_short(kept)}B if each had "
         f"its own), {_short(results)}B of results"
-    )
+    ]
+    numbers = {group: str(number) for number, (_, group) in enumerate(plan.kernels)}
+    largest = sorted(plan.arena.lives, key=lambda life: -life.size)
+    for life in largest[:_MOST_ARRAYS]:
+        item = life.item
+        first, last = (numbers.get(plan.program.groups[place], "NumPy") for place in (life.first, life.last))
+        place, kernels = f"at {plan.arena.offsets[item]:,}", f"kernels {first} to {last}"
+        lines.append(f"  {_short(item.bytes):>7}B {place:16} {kernels:20}  {list(item.shape)} {_names([item])}")
+    if len(largest) > _MOST_ARRAYS:
+        lines.append(f"  and {len(largest) - _MOST_ARRAYS} more, none of them larger")
+    return "\n".join(lines)
 
 
 def _short(number: float) -> str:

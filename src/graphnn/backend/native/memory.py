@@ -14,7 +14,7 @@ _MOST = 400
 """Arrays that are compared each with each to save memory; for more it would take long."""
 
 
-class _Life(NamedTuple):
+class Life(NamedTuple):
     """An array: how many bytes it takes, and the first and the last kernel that it must be there for."""
 
     item: Item
@@ -33,7 +33,7 @@ class Arena:
     """
 
     def __init__(self, groups: list[Group]) -> None:
-        lives = _lives(groups)
+        self.lives = lives = _lives(groups)
         self.offsets, self.size = _as_they_come(lives)
         if self.size > _most_at_once(lives) and len(lives) <= _MOST:  # there are gaps
             offsets, size = _by_size(lives)
@@ -41,7 +41,7 @@ class Arena:
                 self.offsets, self.size = offsets, size
 
 
-def _lives(groups: list[Group]) -> list[_Life]:
+def _lives(groups: list[Group]) -> list[Life]:
     """The arrays in the order in which they are made."""
     last: dict[Item, int] = {}
     for number, group in enumerate(groups):
@@ -49,14 +49,14 @@ def _lives(groups: list[Group]) -> list[_Life]:
             for access in item.operands:
                 last[access.item] = number
     return [
-        _Life(item, -(-item.bytes // _ALIGNMENT) * _ALIGNMENT, number, max(number, last.get(item, number)))
+        Life(item, -(-item.bytes // _ALIGNMENT) * _ALIGNMENT, number, max(number, last.get(item, number)))
         for number, group in enumerate(groups)
         for item in group.items
         if item.stored and item.output < 0 and item.role != "host"
     ]
 
 
-def _most_at_once(lives: Sequence[_Life]) -> int:
+def _most_at_once(lives: Sequence[Life]) -> int:
     """The bytes of all arrays that are there for the kernel that has most: no plan takes less."""
     changes = sorted(
         [(life.first, 1, life.size) for life in lives] + [(life.last + 1, 0, -life.size) for life in lives]
@@ -68,11 +68,11 @@ def _most_at_once(lives: Sequence[_Life]) -> int:
     return most
 
 
-def _as_they_come(lives: Sequence[_Life]) -> tuple[dict[Item, int], int]:
+def _as_they_come(lives: Sequence[Life]) -> tuple[dict[Item, int], int]:
     """Offsets and size of an arena where each array takes the smallest free piece that it fits into."""
     offsets: dict[Item, int] = {}
     pieces = _Pieces()
-    ends: dict[int, list[_Life]] = {}
+    ends: dict[int, list[Life]] = {}
     done = 0
     for life in lives:
         while done < life.first:
@@ -84,9 +84,9 @@ def _as_they_come(lives: Sequence[_Life]) -> tuple[dict[Item, int], int]:
     return offsets, pieces.size
 
 
-def _by_size(lives: Sequence[_Life]) -> tuple[dict[Item, int], int]:
+def _by_size(lives: Sequence[Life]) -> tuple[dict[Item, int], int]:
     """Offsets and size of an arena where the largest arrays choose first, the others fill the gaps between them."""
-    placed: list[tuple[int, _Life]] = []  # by offset
+    placed: list[tuple[int, Life]] = []  # by offset
     size = 0
     for life in sorted(lives, key=lambda each: -each.size):
         offset = 0
