@@ -294,3 +294,13 @@ class TestFunctions:
         f = gn.function([self.x], loss)
         f(np.ones((2, 3)))
         assert gn.text(loss) == before == gn.text(f.graph.outputs[0])
+
+
+def test_nodes_that_are_merged_are_steps_too():
+    x = gn.placeholder("x", (3,))
+    first, second = gn.exp(x), gn.exp(x)
+    steps = []
+    optimize([first + gn.sin(second)], log=steps)
+    assert [(step.stage, step.rule) for step in steps] == [("merge", "equal")]
+    assert steps[0].before is second
+    assert steps[0].after is first

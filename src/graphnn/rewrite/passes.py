@@ -116,6 +116,8 @@ def intern(outputs: Sequence[Node], context: Context) -> list[Node]:
             if inputs is node.inputs:
                 continue
             first = seen[key] = build(op, inputs, node.spec, like=node)
+        elif context.log is not None and inputs:
+            context.log.append(Step(context.stage, "equal", node, first))
         new[node] = first
     context.merged = tuple([new.get(node, node) for node in outputs])
     return list(context.merged)
