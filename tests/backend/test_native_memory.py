@@ -72,9 +72,7 @@ def some_lives(rng):
     """Arrays of a training step: made forward, read last at some time later."""
     first = np.sort(rng.integers(0, 20, 30)).tolist()
     return [
-        memory._Life(
-            Item(i, "element", None, (), float32), 64 * int(rng.integers(1, 50)), at, at + int(rng.integers(8))
-        )
+        memory.Life(Item(i, "element", None, (), float32), 64 * int(rng.integers(1, 50)), at, at + int(rng.integers(8)))
         for i, at in enumerate(first)
     ]
 
