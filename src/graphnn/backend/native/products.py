@@ -345,13 +345,15 @@ def _strides(module: Module, p: Product, plan: Plan, b_row: int, packed: bool, t
 
 def _whole(module: Module, p: Product, plan: Plan, vectors: int) -> str:
     """The tile of whole panels that does the epilogue by itself, where that is worth the code; else null."""
-    light = p.epilogue is not None and p.epilogue.light and not p.batch and p.c[1] == 1 and not plan.dots
-    if not light or p.work < _WORTH_CODE or plan.steps > _SHALLOW:
+    ride, rows = p.epilogue, plan.shape.rows
+    if ride is None or not ride.light or p.batch or p.c[1] != 1 or plan.dots:
         return "null"
-    assert p.epilogue is not None
-    rows, emit, pointers = plan.shape.rows, p.epilogue.emit, p.epilogue.pointers
-    key = ("whole", p.kind, p.epilogue.key, pointers, rows, vectors)
-    return "@" + module.once(key, lambda name: whole_text(module, name, p.kind, rows, vectors, pointers, emit))
+    if p.work < _WORTH_CODE or plan.steps > _SHALLOW:
+        return "null"
+    key = ("whole", p.kind, ride.key, ride.pointers, rows, vectors)
+    return "@" + module.once(
+        key, lambda name: whole_text(module, name, p.kind, rows, vectors, ride.pointers, ride.emit)
+    )
 
 
 def _finish_text(module: Module, p: Product, name: str, active: int) -> str:
